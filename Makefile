@@ -1,0 +1,101 @@
+# One non-recursive Makefile. `make help` lists what there is to make.
+#
+#   DEVELOPER=1        warnings are errors
+#   SAN=address,...    build everything with those sanitizers, in a build folder of its own
+#   V=1                show the commands
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+CC      ?= gcc
+comma   := ,
+BUILD   ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+        -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wnull-dereference \
+        -Wimplicit-fallthrough -Wdate-time -Wno-unused-parameter $(if $(DEVELOPER),-Werror)
+HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+OPT    ?= $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -g)
+EXTRA_CFLAGS ?=
+CPPFLAGS += -D_GNU_SOURCE -DEFS_SIDECAR_VERSION='"$(VERSION)"' -I.
+ALL_CFLAGS   = -std=gnu17 $(WARN) $(HARDEN) $(OPT) $(EXTRA_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS  = -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+# What each program is made of. Everything but main.c goes into an archive, so that unit tests link the same objects.
+PROGRAMS      := efs-init efs-watch efs-sidecar efsctl
+efs-init_DIR    := init
+efs-watch_DIR   := watchers
+efs-sidecar_DIR := sidecar
+efsctl_DIR      := cli
+init_LIBS     := -lmount -ljansson
+watchers_LIBS := -linotifytools -ljansson
+sidecar_LIBS  := -levent_core -levent_extra -lmount -ljansson -lpthread
+cli_LIBS      := -ljansson
+lib_LIBS      := -lmount -ljansson -lpthread
+
+DIRS     := init watchers sidecar cli
+LIB_SRC  := $(sort $(wildcard lib/*.c lib/*/*.c))
+SRC      := $(LIB_SRC) $(foreach d,$(DIRS),$(sort $(wildcard $(d)/*.c)))
+HDR      := $(sort $(wildcard lib/*.h lib/*/*.h $(addsuffix /*.h,$(DIRS) shim)))
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/unit/*/*.c))
+UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(filter tests/unit/test_%.c $(foreach d,$(DIRS),tests/unit/$(d)/test_%.c),$(UNIT_SRC)))
+obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+BINARIES := $(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_DIR)/main.c),$(BUILD)/$(p)))
+
+all: $(BINARIES) $(if $(wildcard cli/main.c),$(if $(SAN),,$(BUILD)/efsctl-static)) ## build the programs into build/
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/lib.a: $(call obj,$(LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+define program_archive
+$(BUILD)/$(1).a: $(call obj,$(filter-out $(1)/main.c,$(sort $(wildcard $(1)/*.c))))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+$(foreach d,$(DIRS),$(eval $(call program_archive,$(d))))
+
+define program
+$(BUILD)/$(1): $(BUILD)/obj/$($(1)_DIR)/main.o $(BUILD)/$($(1)_DIR).a $(BUILD)/lib.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $($($(1)_DIR)_LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# For app containers of any distribution: no shared library is needed.
+$(BUILD)/efsctl-static: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/lib.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -static-pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(cli_LIBS)
+
+# ---- tests ----
+TEST_BUILD_DIR = $(abspath $(BUILD))
+define unit_program
+$(BUILD)/unit/$(1): $(BUILD)/obj/tests/unit/$(1).o $(if $(findstring /,$(1)),$(BUILD)/$(patsubst %/,%,$(dir $(1))).a) $(BUILD)/lib.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $(if $(findstring /,$(1)),$($(patsubst %/,%,$(dir $(1)))_LIBS)) $(lib_LIBS) -lcmocka
+endef
+$(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
+
+unit: all $(UNIT) ## run the unit tests
+	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-unit $(UNIT)
+
+-include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC)))
+
+clean: ## remove everything that was built
+	rm -rf build build-*
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: all unit clean help
