@@ -1,0 +1,98 @@
+#include "lib/log.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/json.h"
+#include "lib/line_queue.h"
+
+enum { LOG_BUFFER_BYTES = 256 * 1024, LOG_TEXT_BYTES = 2048 };
+
+const char *const log_level_names[] = {"error", "warn", "info", "debug", NULL};
+
+static struct line_queue *queue;
+static const char *program_name;
+static _Atomic enum log_level log_level;
+static atomic_ullong dropped_told;
+
+int log_open(const char *program, enum log_level level)
+{
+    program_name = program;
+    log_set_level(level);
+    return line_queue_open(STDERR_FILENO, LOG_BUFFER_BYTES, &queue);
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store(&log_level, level);
+}
+
+uint64_t log_dropped(void)
+{
+    return queue ? line_queue_dropped(queue) : 0;
+}
+
+void log_close(int64_t timeout_ms)
+{
+    struct line_queue *q = take_ptr(queue);
+    line_queue_close(q, timeout_ms);
+}
+
+static json_t *new_line(enum log_level level, const char *message)
+{
+    char time_text[CLOCK_TEXT];
+    json_t *line = json_object();
+    json_object_set_new(line, "time", json_string(clock_format(clock_wall_ms(), time_text)));
+    json_object_set_new(line, "level", json_string(log_level_names[level]));
+    json_object_set_new(line, "program", json_string(program_name));
+    json_object_set_new(line, "msg", json_string_lossy(message));
+    return line;
+}
+
+static void send_line(json_t *line)
+{
+    uint64_t dropped = line_queue_dropped(queue), told = atomic_load(&dropped_told);
+    if (dropped > told)
+        json_object_set_new(line, "dropped", json_integer((json_int_t)(dropped - told)));
+    _cleanup_free_ char *text = json_dumps(line, JSON_COMPACT);
+    json_decref(line);
+    if (text && line_queue_push(queue, text, strlen(text)) == 0)
+        atomic_store(&dropped_told, dropped);
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    if (!queue || level > atomic_load(&log_level))
+        return;
+    char message[LOG_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    send_line(new_line(level, message));
+}
+
+void log_event(enum log_level level, const char *message, ...)
+{
+    if (!queue || level > atomic_load(&log_level))
+        return;
+    json_t *line = new_line(level, message);
+    va_list args;
+    va_start(args, message);
+    for (const char *key; (key = va_arg(args, const char *)) != NULL;) {
+        const char *value = va_arg(args, const char *);
+        char cut[LOG_TEXT_BYTES];
+        if (!value)
+            continue;
+        snprintf(cut, sizeof(cut), "%s", value);
+        json_object_set_new(line, key, json_string_lossy(cut));
+    }
+    va_end(args);
+    send_line(line);
+}
