@@ -1,0 +1,47 @@
+/*
+ * fs: paths that stay beneath a directory, and files that appear whole.
+ *
+ * fs_open_beneath() resolves path under dir_fd and never leaves it, whatever symbolic links or
+ * renames others make meanwhile: openat2(2) with RESOLVE_BENEATH, or where the kernel or a seccomp
+ * filter lacks it a walk over the components with O_NOFOLLOW, which refuses every symbolic link
+ * (-ELOOP) where openat2 allows those that stay inside.
+ *
+ * All return 0 or -errno. Threads: safe. Every call may hang on a hung mount: not for the loop
+ * thread.
+ */
+#ifndef LIB_FS_H
+#define LIB_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Is path usable beneath a directory: relative, not empty, no "..", "." or empty component,
+ * components of at most NAME_MAX and a whole of less than PATH_MAX bytes? 0, -EINVAL or
+ * -ENAMETOOLONG.
+ */
+int fs_check_relative(const char *path);
+
+/* A name of one component: not empty, no '/', not "." or "..", at most NAME_MAX bytes. */
+int fs_check_name(const char *name);
+
+/* flags as for open(2); O_CLOEXEC is added. path "." is dir_fd itself. */
+int fs_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd);
+
+/* Make every missing directory of path with this mode (chmod'ed: the umask does not count) and open
+ * the last. */
+int fs_mkdir_beneath(int dir_fd, const char *path, mode_t mode, int *ret_fd);
+
+/* Write a temporary file beside name, fsync, rename over name. Readers see the old or the new
+ * content, whole. */
+int fs_write_atomic(int dir_fd, const char *name, const void *data, size_t length, mode_t mode);
+
+/* The whole file as a NUL-terminated string; -EFBIG when it has more than max_length bytes. */
+int fs_read_file(int dir_fd, const char *path, size_t max_length, char **ret_text,
+                 size_t *ret_length);
+
+/* For tests: behave as if openat2 were missing. */
+void fs_pretend_no_openat2(bool pretend);
+
+#endif
