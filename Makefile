@@ -92,7 +92,25 @@ $(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
 unit: all $(UNIT) ## run the unit tests
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-unit $(UNIT)
 
--include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC)))
+# ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
+CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent nfsprobe uml-xstate.so)
+CLUSTER_ARGS  ?=
+
+cluster: all cluster-tools ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
+	$(Q)tests/cluster/run --build $(BUILD) $(CLUSTER_ARGS)
+
+cluster-tools: $(CLUSTER_TOOLS)
+
+$(BUILD)/tests/cluster-agent: $(call obj,tests/cluster/agent.c)
+$(BUILD)/tests/nfsprobe: $(call obj,tests/cluster/nfsprobe.c)
+$(BUILD)/tests/uml-xstate.so: EXTRA_CFLAGS += -fPIC
+$(BUILD)/tests/uml-xstate.so: $(call obj,tests/cluster/uml-xstate.c)
+$(CLUSTER_TOOLS):
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter %.so,$@),-shared $(LDFLAGS),$(ALL_LDFLAGS)) -o $@ $^
+
+-include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c)))
 
 clean: ## remove everything that was built
 	rm -rf build build-*
@@ -100,4 +118,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all unit clean help
+.PHONY: all unit cluster cluster-tools clean help
