@@ -1,0 +1,129 @@
+#include "lib/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+const char *const profile_names[] = {"observe", "coordinate", "cache", NULL};
+static const char *const format_names[] = {"text", "json", NULL};
+
+#define AT(field) offsetof(struct settings, field)
+
+enum {
+    SECOND = 1000,
+    MINUTE = 60 * SECOND,
+    HOUR = 60 * MINUTE,
+    DAY = 24 * HOUR,
+    INIT = PROGRAM_INIT,
+    SIDE = PROGRAM_SIDECAR,
+    WATCH = PROGRAM_WATCH,
+    CTL = PROGRAM_CTL,
+};
+
+#define ID_MAX 4294967294LL /* (uid_t)-1 means "no id" */
+
+/* Grouped as in the structure; --help and the manual pages print them in this order. */
+static const struct setting table[] = {
+    {"profile", SETTING_CHOICE, SIDE, AT(profile), "coordinate", 0, 0, profile_names,
+     "What the sidecar does: gate, health and metrics only (observe), plus feed, locks and "
+     "directories (coordinate), plus the cache (cache)"},
+    {"mounts", SETTING_MOUNTS, INIT | SIDE, AT(mounts), "", 0, CONFIG_MOUNTS_MAX, NULL,
+     "The shared directories, as PATH[=FILE_SYSTEM_ID][:rw|:ro],... (rw when nothing is said)"},
+    {"run_dir", SETTING_PATH, INIT | SIDE | CTL, AT(run_dir), "/run/efs-sidecar", 0, 0, NULL,
+     "Directory, shared by the containers of the task, for the socket, the ready report and the "
+     "links to the task's directories"},
+    {"task.name", SETTING_TEXT, SIDE, AT(task_name), "", 0, 128, NULL,
+     "Name of this task's write directory; the host name when not set"},
+    {"cluster", SETTING_TEXT, SIDE, AT(cluster_name), "", 0, 255, NULL,
+     "ECS cluster, a dimension of every metric"},
+    {"service", SETTING_TEXT, SIDE, AT(service_name), "", 0, 255, NULL,
+     "ECS service, a dimension of every metric"},
+    {"allow_local", SETTING_BOOL, INIT | SIDE, AT(allow_local), "false", 0, 0, NULL,
+     "Accept a directory that is not on NFS (demo, laptop)"},
+    {"log_level", SETTING_CHOICE, SIDE | WATCH, AT(log_level), "info", 0, 0, log_level_names,
+     "The least important lines that are logged"},
+    {"stop_timeout", SETTING_DURATION, SIDE, AT(stop_timeout_ms), "30s", 5 * SECOND, 10 * MINUTE,
+     NULL, "The container's stopTimeout: two seconds less after SIGTERM the sidecar is gone"},
+
+    {"state.dir", SETTING_TEXT, INIT | SIDE | WATCH, AT(state_dir), ".efs-sidecar", 1, 255, NULL,
+     "Name of the state directory on each mount"},
+    {"state.gid", SETTING_COUNT, SIDE, AT(state_gid), "-1", -1, ID_MAX, NULL,
+     "Group of what the sidecar makes on the share; -1 leaves it as created"},
+    {"task.root", SETTING_TEXT, SIDE | WATCH, AT(tasks_dir), "tasks", 1, CONFIG_TEXT_MAX - 1, NULL,
+     "Where the tasks' write directories lie, relative to the mount"},
+    {"task.dir_mode", SETTING_MODE, SIDE, AT(task_dir_mode), "2770", 0, 0, NULL,
+     "Permission bits of this task's write directory"},
+
+    {"deadline", SETTING_DURATION, INIT, AT(init_deadline_ms), "20s", 1 * SECOND, 10 * MINUTE, NULL,
+     "When the gate gives up; keep it below the container's startTimeout"},
+    {"as", SETTING_IDS, INIT, AT(init_as), "", 0, 0, NULL,
+     "Check with these numeric ids (UID:GID), the ones that the app runs with"},
+    {"expect_owner", SETTING_IDS, INIT, AT(init_expect_owner), "", 0, 0, NULL,
+     "Fail unless new files belong to these numeric ids (UID:GID), the access point's"},
+    {"lock_hold", SETTING_DURATION, INIT, AT(init_lock_hold_ms), "0s", 0, 10 * MINUTE, NULL,
+     "Hold and prove a lock for this long, to find hosts that take each other's locks"},
+    {"format", SETTING_CHOICE, INIT, AT(init_format), "text", 0, 0, format_names,
+     "text for people on stderr, or json for programs on stdout"},
+
+    {"mount.probe_interval", SETTING_DURATION, SIDE, AT(probe_interval_ms), "10s", 0, 1 * HOUR,
+     NULL, "How often each mount is asked for its attributes (one GETATTR); 0 for never"},
+    {"mount.stall_after", SETTING_DURATION, SIDE, AT(stall_after_ms), "15s", 1 * SECOND, 1 * HOUR,
+     NULL, "A call that has not come back after this long makes the mount stalled"},
+    {"canary.interval", SETTING_DURATION, SIDE, AT(canary_interval_ms), "5m", 0, 1 * DAY, NULL,
+     "How often a small file is written and synced, to measure it; 0 for never"},
+    {"lease.proof_interval", SETTING_DURATION, SIDE, AT(proof_interval_ms), "10s", 1 * SECOND,
+     10 * MINUTE, NULL, "How often a lock that is held is proven to be held"},
+
+    {"watch.enabled", SETTING_BOOL, SIDE, AT(watch_enabled), "true", 0, 0, NULL,
+     "Watch for changes (not in the observe profile)"},
+    {"watch.paths", SETTING_NAMES, SIDE | WATCH, AT(watch_paths), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Directories to watch, relative to the mount; everything when not set"},
+    {"watch.exclude", SETTING_NAMES, SIDE | WATCH, AT(watch_exclude), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Names that are not watched, at any depth; the state and stage directories never are"},
+    {"watch.max_dirs", SETTING_COUNT, SIDE | WATCH, AT(watch_max_dirs), "8192", 1, 1000000, NULL,
+     "The most directories that are watched on a mount; each costs a call to EFS and kernel "
+     "memory"},
+    {"watch.batch", SETTING_DURATION, SIDE | WATCH, AT(watch_batch_ms), "50ms", 0, 10 * SECOND,
+     NULL, "Changes of one path within this time are reported as one"},
+
+    {"api.socket", SETTING_PATH, SIDE | CTL, AT(api_socket), "", 0, 0, NULL,
+     "Path of the API's socket; api.sock in the run directory when not set"},
+    {"api.mode", SETTING_MODE, SIDE, AT(api_mode), "0660", 0, 0, NULL,
+     "Permission bits of the API's socket"},
+    {"api.gid", SETTING_COUNT, SIDE, AT(api_gid), "-1", -1, ID_MAX, NULL,
+     "Group of the API's socket; -1 leaves it as created"},
+    {"api.uids", SETTING_NAMES, SIDE, AT(api_uids), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Numeric user ids that may use the API, besides root and the sidecar's own; all when not set"},
+
+    {"metrics.sinks", SETTING_NAMES, SIDE, AT(metrics_sinks), "emf", 0, CONFIG_NAMES_MAX, NULL,
+     "Where metrics go: emf (JSON lines on stdout for CloudWatch Logs), or none"},
+    {"metrics.namespace", SETTING_TEXT, SIDE, AT(metrics_namespace), "EFSSidecar", 1, 255, NULL,
+     "CloudWatch namespace"},
+    {"metrics.interval", SETTING_DURATION, SIDE, AT(metrics_interval_ms), "60s", 1 * SECOND,
+     1 * HOUR, NULL, "How often metrics are sent"},
+};
+
+static enum config_source sources[ARRAY_LEN(table)];
+
+const struct config_table settings_table = {
+    .settings = table,
+    .n = ARRAY_LEN(table),
+    .struct_size = sizeof(struct settings),
+    .sources = sources,
+};
+
+int settings_run_path(const struct settings *settings, const char *name, char *buf, size_t size)
+{
+    int n = snprintf(buf, size, "%s/%s", settings->run_dir, name);
+    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int settings_api_socket(const struct settings *settings, char *buf, size_t size)
+{
+    if (!*settings->api_socket)
+        return settings_run_path(settings, "api.sock", buf, size);
+    int n = snprintf(buf, size, "%s", settings->api_socket);
+    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}

@@ -1,0 +1,71 @@
+/*
+ * settings: every setting of every program, and the structure that they fill. The table is in
+ * settings.c; what it can do is in config.h.
+ */
+#ifndef LIB_SETTINGS_H
+#define LIB_SETTINGS_H
+
+#include "lib/config.h"
+
+enum {
+    PROGRAM_INIT = 1 << 0,
+    PROGRAM_SIDECAR = 1 << 1,
+    PROGRAM_WATCH = 1 << 2,
+    PROGRAM_CTL = 1 << 3,
+};
+
+enum profile { PROFILE_OBSERVE, PROFILE_COORDINATE, PROFILE_CACHE };
+enum output_format { FORMAT_TEXT, FORMAT_JSON };
+
+struct settings {
+    /* the task */
+    int profile; /* enum profile */
+    struct mount_list mounts;
+    char *run_dir;
+    char *task_name; /* "" = host name */
+    char *cluster_name, *service_name;
+    bool allow_local;
+    int log_level; /* enum log_level */
+    int64_t stop_timeout_ms;
+
+    /* on the share */
+    char *state_dir, *tasks_dir;
+    mode_t task_dir_mode;
+    int64_t state_gid; /* -1 = leave as created */
+
+    /* the gate */
+    int64_t init_deadline_ms;
+    struct ids_setting init_as, init_expect_owner;
+    int64_t init_lock_hold_ms;
+    int init_format; /* enum output_format */
+
+    /* the sidecar's mounts */
+    int64_t probe_interval_ms, stall_after_ms, canary_interval_ms, proof_interval_ms;
+
+    /* watching */
+    bool watch_enabled;
+    struct name_list watch_paths, watch_exclude;
+    int64_t watch_max_dirs, watch_batch_ms;
+
+    /* the API */
+    char *api_socket; /* "" = api.sock in run_dir */
+    mode_t api_mode;
+    int64_t api_gid; /* -1 = the sidecar's */
+    struct name_list api_uids;
+
+    /* metrics */
+    struct name_list metrics_sinks;
+    char *metrics_namespace;
+    int64_t metrics_interval_ms;
+};
+
+extern const struct config_table settings_table;
+extern const char *const profile_names[];
+
+/* Length-checked: RUN_DIR/NAME into buf of size bytes; -ENAMETOOLONG. */
+int settings_run_path(const struct settings *settings, const char *name, char *buf, size_t size);
+
+/* The socket's path: api.socket, or api.sock in the run directory. */
+int settings_api_socket(const struct settings *settings, char *buf, size_t size);
+
+#endif
