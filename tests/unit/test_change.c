@@ -45,8 +45,8 @@ static void test_round_trip(void **state)
 static void test_layout(void **state)
 {
     static const uint8_t expected[] = {
-        1, 7, 1, 1, 1, 0, 0, 0, 2,   0,   0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0,   0,   0, 0, 0,   0, 0,   0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0,   0,   0, 'x', 'y', 0, 0, 'o', 0,
+        1, 7, 1, 1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0,   0,   0, 0, 0,   0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 'x', 'y', 0, 0, 'o', 0,
     };
     struct change c = {.op = CHANGE_RESYNC,
                        .reason = CHANGE_REASON_OVERFLOW,
@@ -113,8 +113,8 @@ static void test_hostile_bytes(void **state)
 
 static void test_paths_that_leave_the_root(void **state)
 {
-    static const char *const bad[] = {"/",  "/etc", ".",  "..", "a/../b", "a/..",
-                                      "a/", "a//b", "./a", "../a"};
+    static const char *const bad[] = {"/",    "/etc", ".",    "..",  "a/../b",
+                                      "a/..", "a/",   "a//b", "./a", "../a"};
     uint8_t bytes[CHANGE_ENCODED_MAX];
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct change c = {.op = CHANGE_CREATE, .path = bad[i]};
@@ -137,12 +137,12 @@ static void test_fields_that_do_not_fit_together(void **state)
 {
     uint8_t bytes[CHANGE_ENCODED_MAX];
     const struct change bad[] = {
-        {.op = 0,             .path = "a"                                     },
-        {.op = 8,             .path = "a"                                     },
-        {.op = CHANGE_RENAME, .path = "a"                                     },
-        {.op = CHANGE_CREATE, .path = "a", .from = "b"                        },
-        {.op = CHANGE_RESYNC, .path = "a"                                     },
-        {.op = CHANGE_CREATE, .path = "a", .reason = CHANGE_REASON_OVERFLOW   },
+        {.op = 0, .path = "a"},
+        {.op = 8, .path = "a"},
+        {.op = CHANGE_RENAME, .path = "a"},
+        {.op = CHANGE_CREATE, .path = "a", .from = "b"},
+        {.op = CHANGE_RESYNC, .path = "a"},
+        {.op = CHANGE_CREATE, .path = "a", .reason = CHANGE_REASON_OVERFLOW},
         {.op = CHANGE_RESYNC, .path = "a", .reason = CHANGE_REASON_ROOT_REPLACED + 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -173,11 +173,16 @@ static void test_json(void **state)
     assert_json(&(struct change){.op = CHANGE_RENAME, .path = "\xff\xfe\xfd\xfc", .from = "a\xff"},
                 "{\"cursor\":\"0.0\",\"from\":\"a?\",\"from_base64\":\"Yf8=\",\"op\":\"rename\","
                 "\"path\":\"????\",\"path_base64\":\"//79/A==\"}");
-    assert_json(&(struct change){.op = CHANGE_RESYNC, .reason = CHANGE_REASON_BLIND, .flags = CHANGE_IS_DIR, .path = ""},
-                "{\"cursor\":\"0.0\",\"dir\":true,\"op\":\"resync\",\"path\":\"\",\"reason\":\"blind\"}");
+    assert_json(
+        &(struct change){
+            .op = CHANGE_RESYNC, .reason = CHANGE_REASON_BLIND, .flags = CHANGE_IS_DIR, .path = ""},
+        "{\"cursor\":\"0.0\",\"dir\":true,\"op\":\"resync\",\"path\":\"\",\"reason\":\"blind\"}");
     /* a time before 1970, and one that no calendar has */
-    assert_json(&(struct change){.op = CHANGE_ATTRIB, .flags = CHANGE_HAS_ATTRS, .mtime_ns = -1, .path = "a"},
-                "{\"cursor\":\"0.0\",\"mtime\":\"1969-12-31T23:59:59.999999999Z\",\"op\":\"attrib\",\"path\":\"a\",\"size\":0}");
+    assert_json(
+        &(struct change){
+            .op = CHANGE_ATTRIB, .flags = CHANGE_HAS_ATTRS, .mtime_ns = -1, .path = "a"},
+        "{\"cursor\":\"0.0\",\"mtime\":\"1969-12-31T23:59:59.999999999Z\",\"op\":\"attrib\","
+        "\"path\":\"a\",\"size\":0}");
 }
 
 static void test_cursor(void **state)
@@ -185,10 +190,12 @@ static void test_cursor(void **state)
     char text[CHANGE_CURSOR_TEXT];
     uint32_t epoch = 1;
     uint64_t sequence = 1;
-    assert_string_equal(change_cursor_format(UINT32_MAX, UINT64_MAX, text), "4294967295.18446744073709551615");
+    assert_string_equal(change_cursor_format(UINT32_MAX, UINT64_MAX, text),
+                        "4294967295.18446744073709551615");
     assert_int_equal(change_cursor_parse(text, &epoch, &sequence), 0);
     assert_true(epoch == UINT32_MAX && sequence == UINT64_MAX);
-    static const char *const bad[] = {"", ".", "1", "1.", ".1", "1.2.3", "1.2 ", " 1.2", "-1.2", "+1.2", "1,2", "x"};
+    static const char *const bad[] = {"",     ".",    "1",    "1.",   ".1",  "1.2.3",
+                                      "1.2 ", " 1.2", "-1.2", "+1.2", "1,2", "x"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(change_cursor_parse(bad[i], &epoch, &sequence), -EINVAL);
     assert_int_equal(change_cursor_parse("4294967296.1", &epoch, &sequence), -ERANGE);

@@ -31,20 +31,20 @@ static void test_source_forms(void **state)
         const char *file, *path, *source, *version;
         enum mount_source form;
     } cases[] = {
-        {"ecs-ec2-tls",         "/data/a/b",        "127.0.0.1:/",                            "4.1", MOUNT_SOURCE_LOOPBACK},
-        {"ecs-ec2-tls",         "/config",          "127.0.0.1:/etc",                         "4.1", MOUNT_SOURCE_LOOPBACK},
-        {"ecs-ec2-plain",       "/data",            "fs-12345.efs.us-east-2.amazonaws.com:/", "4.1",
-         MOUNT_SOURCE_EFS_NAME                                                                                            },
-        {"ecs-ec2-plain",       "/zone",
-         "us-east-2b.fs-0123456789abcdef0.efs.us-east-2.amazonaws.com.cn:/grafana",           "4.1",
-         MOUNT_SOURCE_EFS_NAME                                                                                            },
-        {"addresses",           "/data",            "[::1]:/",                                "4.1", MOUNT_SOURCE_LOOPBACK},
-        {"addresses",           "/six",             "[2600:1f16::7]:/",                       "4.1", MOUNT_SOURCE_ADDRESS },
-        {"addresses",           "/address",         "10.0.3.17:/",                            "4.1", MOUNT_SOURCE_ADDRESS },
-        {"docker-local-driver", "/data",            ":/",                                     "4.1", MOUNT_SOURCE_NO_HOST },
-        {"fargate",             "/srv/gitlab/data", "127.0.0.1:/srv/gitlab/data",             "4.1", MOUNT_SOURCE_LOOPBACK},
-        {"unknown-options",     "/data/",           "127.0.0.1:/",                            "4.1", MOUNT_SOURCE_LOOPBACK},
-        {"s3-files",            "/models",          "127.0.0.1:/",                            "4.2", MOUNT_SOURCE_LOOPBACK},
+        {"ecs-ec2-tls", "/data/a/b", "127.0.0.1:/", "4.1", MOUNT_SOURCE_LOOPBACK},
+        {"ecs-ec2-tls", "/config", "127.0.0.1:/etc", "4.1", MOUNT_SOURCE_LOOPBACK},
+        {"ecs-ec2-plain", "/data", "fs-12345.efs.us-east-2.amazonaws.com:/", "4.1",
+         MOUNT_SOURCE_EFS_NAME},
+        {"ecs-ec2-plain", "/zone",
+         "us-east-2b.fs-0123456789abcdef0.efs.us-east-2.amazonaws.com.cn:/grafana", "4.1",
+         MOUNT_SOURCE_EFS_NAME},
+        {"addresses", "/data", "[::1]:/", "4.1", MOUNT_SOURCE_LOOPBACK},
+        {"addresses", "/six", "[2600:1f16::7]:/", "4.1", MOUNT_SOURCE_ADDRESS},
+        {"addresses", "/address", "10.0.3.17:/", "4.1", MOUNT_SOURCE_ADDRESS},
+        {"docker-local-driver", "/data", ":/", "4.1", MOUNT_SOURCE_NO_HOST},
+        {"fargate", "/srv/gitlab/data", "127.0.0.1:/srv/gitlab/data", "4.1", MOUNT_SOURCE_LOOPBACK},
+        {"unknown-options", "/data/", "127.0.0.1:/", "4.1", MOUNT_SOURCE_LOOPBACK},
+        {"s3-files", "/models", "127.0.0.1:/", "4.2", MOUNT_SOURCE_LOOPBACK},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct mountinfo *table = load(cases[i].file);

@@ -35,12 +35,7 @@ static void test_duration(void **state)
         const char *text;
         int64_t ms;
     } good[] = {
-        {"250ms", 250    },
-        {"30",    30000  },
-        {"30s",   30000  },
-        {"5m",    300000 },
-        {"2h",    7200000},
-        {"0s",    0      },
+        {"250ms", 250}, {"30", 30000}, {"30s", 30000}, {"5m", 300000}, {"2h", 7200000}, {"0s", 0},
     };
     int64_t ms;
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
