@@ -98,6 +98,7 @@ CLUSTER_ARGS  ?=
 
 cluster: all cluster-tools ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
 	$(Q)tests/cluster/run --build $(BUILD) $(CLUSTER_ARGS)
+	$(Q)$(if $(CLUSTER_ARGS),,tests/cluster/selftest --build $(BUILD))
 
 cluster-tools: $(CLUSTER_TOOLS)
 

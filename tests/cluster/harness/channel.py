@@ -46,7 +46,8 @@ class Reader(threading.Thread):
 
 
 class Channel:
-    def __init__(self, reader):
+    def __init__(self, name, reader):
+        self.name = name
         self.sock, self.guest_end = socket.socketpair()
         self.buffer = bytearray()
         self.processes = {}
@@ -93,7 +94,7 @@ class Channel:
         try:
             self.sock.sendall(HEAD.pack(kind, number, len(payload)) + payload)
         except OSError as e:
-            raise Broken(f"the control line is closed: {e}") from e
+            raise Broken(f"{self.name} is gone") from e
 
     def wait_for(self, condition, timeout):
         """True when the condition came true, False when the time is up, Broken when the machine is gone."""
@@ -102,7 +103,7 @@ class Channel:
             if condition():
                 return True
             if self.closed:
-                raise Broken("the machine is gone")
+                raise Broken(f"{self.name} is gone")
             return False
 
     def clean(self, timeout):
@@ -111,7 +112,7 @@ class Channel:
         self.processes.clear()
         self.send(CLEAN)
         if not self.wait_for(lambda: self.cleaned is not None, timeout):
-            raise Broken("the agent does not answer")
+            raise Broken(f"the agent of {self.name} does not answer")
         return self.cleaned
 
 
@@ -125,6 +126,7 @@ class Process:
         self.chunks = {OUT: bytearray(), ERR: bytearray()}
         self.started_at = time.monotonic()
         self.seconds = None
+        self.logged = False
         self.channel.last_id += 1
         self.channel.processes[self.channel.last_id] = self
         self.channel.send(RUN, self.channel.last_id, b"".join(a.encode() + b"\0" for a in argv))
@@ -173,7 +175,7 @@ class Process:
         if not self.channel.wait_for(lambda: self.returncode is not None, timeout):
             raise Failure(f"{self.machine.name}: {self.shown!r} did not end within {timeout} s\n{self.output[-2000:]}")
         result = Result(self.returncode, self.stdout, self.stderr, self.seconds)
-        self.machine.log_result(self, result)
+        self.machine.log_end(self)
         if check and result.rc != 0:
             raise Failure(f"{self.machine.name}: {self.shown!r} ended with {result.rc}\n{self.output[-2000:]}")
         return result

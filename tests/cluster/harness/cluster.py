@@ -104,16 +104,19 @@ class Cluster:
 
     # -- for scenarios --
 
-    @staticmethod
-    def wait_until(condition, timeout, what, every=0.1):
-        """The first true value that condition() returns, or Failure naming what did not happen."""
+    def wait_until(self, condition, timeout, what, every=0.1):
+        """The first true value that condition() returns, or Failure naming what did not happen. Of its commands only
+        those of the last round are logged."""
         end = time.monotonic() + timeout
         while True:
+            start = self.log_file.tell()
             value = condition()
             if value:
                 return value
             if time.monotonic() > end:
                 raise Failure(f"{what}: not within {timeout} s")
+            self.log_file.truncate(start)
+            self.log_file.seek(start)
             time.sleep(every)
 
     def log(self, text, stamp=True):

@@ -93,8 +93,9 @@ class Namespace(Mounts):
     def __init__(self, host, name, n):
         self.host, self.name = host, f"{host.name}/{name}"
         self.tap = host.taps[n]
-        holder = host.spawn(["unshare", "-n", "-m", "sh", "-c", "mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /mnt; echo; exec sleep inf"])
-        holder.wait_output("^$")
+        holder = host.spawn(["unshare", "-n", "-m", "sh", "-c",
+                             "mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /mnt; echo held; exec sleep inf"])
+        holder.wait_output("held")
         self.holder = holder.pid
         device = f"vec{n}"
         host.run(["ip", "link", "set", device, "netns", str(self.holder)])

@@ -9,7 +9,7 @@ from .channel import Channel, Process
 from .errors import Broken, Failure
 
 SCRATCH = "/dev/shm"  # a private tmpfs of the sandbox
-LOG_LINES_MAX = 60
+LOG_LINES_MAX = {True: 10, False: 60}  # of a command that worked, that failed
 
 
 class Machine:
@@ -19,12 +19,13 @@ class Machine:
         self.cluster, self.name, self.macs, self.memory, self.disk = cluster, name, macs, memory, disk
         self.taps = [f"{name}.{i}" for i in range(len(macs))]
         self.uml = self.channel = None
+        self.stopped = False
 
     # -- life --
 
     def start(self):
         """Starts the kernel; wait_ready() waits for it. Two steps, so that machines boot side by side."""
-        self.channel = Channel(self.cluster.reader)
+        self.channel = Channel(self.name, self.cluster.reader)
         fd = self.channel.guest_end.fileno()
         argv = ["linux.uml", f"mem={self.memory}", "rootfstype=hostfs", "rootflags=/", "ro", "con=null",
                 "con0=null,fd:1", f"ssl0=fd:{fd}", f"uml_dir={SCRATCH}", f"umid={self.name}",
@@ -67,6 +68,7 @@ class Machine:
             os.killpg(self.uml.pid, signal.SIGKILL)
             self.uml.wait()
             self.channel.wait_for(lambda: self.channel.closed, 5)
+        self.stopped = False
 
     def alive(self):
         return self.uml is not None and self.uml.poll() is None
@@ -75,11 +77,13 @@ class Machine:
         """Freezes it as a whole (SIGSTOP): its peers see silence."""
         self.log("stopped")
         os.kill(self.uml.pid, signal.SIGSTOP)
+        self.stopped = True
 
     def cont(self):
-        if self.alive():
+        if self.stopped:
             self.log("continued")
             os.kill(self.uml.pid, signal.SIGCONT)
+            self.stopped = False
 
     # -- commands --
 
@@ -120,11 +124,21 @@ class Machine:
     def log(self, text):
         self.cluster.log(f"{self.name}: {text}")
 
-    def log_result(self, process, result):
-        self.log(f"[{process.pid}] rc {result.rc} after {result.seconds:.3f} s: {process.shown[:60]}")
-        for stream in (result.stdout, result.stderr):
-            for line in stream.splitlines()[-LOG_LINES_MAX:]:
+    def log_end(self, process):
+        """What became of a command, once."""
+        if process.logged:
+            return
+        process.logged = True
+        end = "runs on" if process.returncode is None else f"rc {process.returncode} after {process.seconds:.3f} s"
+        self.log(f"[{process.pid}] {end}: {process.shown[:60]}")
+        for text in (process.stdout, process.stderr):
+            for line in text.splitlines()[-LOG_LINES_MAX[process.returncode == 0]:]:
                 self.cluster.log("    " + line, stamp=False)
+
+    def log_unwaited(self):
+        """At the end of a scenario: the output of what nobody waited for."""
+        for process in list(self.channel.processes.values()):
+            self.log_end(process)
 
     def console_path(self):
         return os.path.join(self.cluster.boot_dir, self.name + ".console")

@@ -57,10 +57,12 @@ def run_scenario(cluster, scenario, results_dir):
     cluster.results_dir = results_dir
     consoles = {m: m.console_size() for m in cluster.machines()}
     outcome = {"ok": False, "usable": True, "skip": None, "problem": "", "log": []}
-    started_at = time.monotonic()
+    cluster.started_at = started_at = time.monotonic()
     log_path = os.path.join(results_dir, "log")
     with open(log_path, "w", encoding="utf-8", buffering=1) as cluster.log_file:
         attempt(cluster, scenario, outcome)
+        for machine in cluster.machines():
+            machine.log_unwaited()
         outcome["seconds"] = round(time.monotonic() - started_at, 1)
         cluster.log("---- reset")
         try:

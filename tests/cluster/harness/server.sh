@@ -4,6 +4,7 @@
 # The export is ext4 on a block device: like EFS it has 64-bit change attributes, hard links, O_DIRECT, stale handles
 # after unlink and data that survives a restart of the server; tmpfs lacks the first and the last.
 set -eu
+disk=/mnt/disk
 root=/mnt/export
 variants="normal readonly squash1000 squash_nowrite rootsquash"
 
@@ -17,8 +18,12 @@ boot() {
     ip link set vec0 up
     ethtool -K vec0 tso off gso off gro on >/dev/null
 
-    mkdir "$root"
-    mount -t ext4 -o iversion,noatime /dev/ubda "$root"
+    mkdir "$disk" "$root"
+    mount -t ext4 -o iversion,noatime /dev/ubda "$disk"
+    for variant in $variants; do # each a mount point: only there does knfsd look for options of its own
+        mkdir "$disk/$variant" "$root/$variant"
+        mount --bind "$disk/$variant" "$root/$variant"
+    done
     empty
 
     mount -t tmpfs -o mode=0755 tmpfs /var/lib/nfs
@@ -26,33 +31,30 @@ boot() {
     touch /var/lib/nfs/etab /var/lib/nfs/rmtab
     mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
     mount -t nfsd nfsd /proc/fs/nfsd
+    mount --bind "${0%/*}/nfs.conf" /etc/nfs.conf
     nfsdcld
-    echo 1048576 >/proc/fs/nfsd/max_block_size 
-    echo 10 >/proc/fs/nfsd/nfsv4gracetime
+    echo 1048576 >/proc/fs/nfsd/max_block_size # what EFS grants
     echo 0 >/proc/sys/fs/leases-enable # no delegations, as on EFS
 
     share() { exportfs -o "sync,insecure,no_subtree_check,$2" "*:$root$1"; }
-    share "" rw,no_root_squash,fsid=0
+    share "" ro,fsid=0
     share /normal rw,no_root_squash,fsid=1
     share /readonly ro,no_root_squash,fsid=2
     share /squash1000 rw,all_squash,anonuid=1000,anongid=1000,fsid=3
     share /squash_nowrite rw,all_squash,anonuid=1000,anongid=1000,fsid=4
     share /rootsquash rw,root_squash,fsid=5
-    rpc.mountd -N 3 -u 2>/dev/null
-    nfsd
-}
-
-nfsd() {
-    rpc.nfsd -N 3 -V 4.0 -V 4.1 -N 4.2 8
+    rpc.mountd 2>/dev/null
+    rpc.nfsd
 }
 
 # Fresh folders, so that modes and owners are those of a new file system too.
 empty() {
-    find "$root" -mindepth 1 -delete
     for variant in $variants; do
-        mkdir -m 0755 "$root/$variant"
+        find "$disk/$variant" -mindepth 1 -delete
+        chmod 0755 "$disk/$variant"
+        chown 0:0 "$disk/$variant"
     done
-    chown 1000:1000 "$root/squash1000"
+    chown 1000:1000 "$disk/squash1000"
 }
 
 restart() {
@@ -62,7 +64,7 @@ restart() {
         rm -rf /var/lib/nfs/nfsdcld/*
         nfsdcld
     fi
-    nfsd
+    rpc.nfsd
 }
 
 command=$1

@@ -99,7 +99,7 @@ class Tap:
         note = f" # SKIP {outcome['skip']}" if outcome.get("skip") else f" # {outcome.get('seconds', 0):.1f} s"
         print(f"{'ok' if ok else 'not ok'} {self.count} - {title}{note}", flush=True)
         if not ok:
-            self.comment("\n".join([outcome["problem"]] + outcome.get("log", [])))
+            self.comment("\n".join([outcome["problem"].strip()] + outcome.get("log", [])))
 
 
 def supervise(options, scenarios):

@@ -1,0 +1,2 @@
+"""a broken file fails alone"""
+def run(cluster:
