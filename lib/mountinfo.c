@@ -196,19 +196,43 @@ int mountinfo_at(struct mountinfo *table, const char *path, struct mount *ret_mo
     return 0;
 }
 
-int mountinfo_by_id(struct mountinfo *table, int id, struct mount *ret_mount)
+static int find(struct mountinfo *table, bool (*wanted)(const struct mount *, int), int argument,
+                struct mount *ret_mount)
 {
     struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
     struct libmnt_fs *fs;
+    int r = -ENOENT;
     if (!iter)
         return -ENOMEM;
-    while ((fs = next_entry(table, iter)) != NULL && mnt_fs_get_id(fs) != id)
-        ;
+    while (r < 0 && (fs = next_entry(table, iter)) != NULL) {
+        struct mount mount = from_entry(fs);
+        if (!wanted(&mount, argument))
+            continue;
+        *ret_mount = mount;
+        r = 0;
+    }
     mnt_free_iter(iter);
-    if (!fs)
-        return -ENOENT;
-    *ret_mount = from_entry(fs);
-    return 0;
+    return r;
+}
+
+static bool has_id(const struct mount *mount, int id)
+{
+    return mount->id == id;
+}
+
+static bool is_nfs(const struct mount *mount, int unused)
+{
+    return mount->nfs;
+}
+
+int mountinfo_by_id(struct mountinfo *table, int id, struct mount *ret_mount)
+{
+    return find(table, has_id, id, ret_mount);
+}
+
+int mountinfo_any_nfs(struct mountinfo *table, struct mount *ret_mount)
+{
+    return find(table, is_nfs, 0, ret_mount);
 }
 
 int mount_id_of_fd(int fd, int *ret_id)

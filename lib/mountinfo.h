@@ -69,6 +69,9 @@ static inline void cleanup_mountinfo_p(struct mountinfo **table)
 int mountinfo_at(struct mountinfo *table, const char *path, struct mount *ret_mount);
 int mountinfo_by_id(struct mountinfo *table, int id, struct mount *ret_mount);
 
+/* Any NFS mount, for messages; -ENOENT. */
+int mountinfo_any_nfs(struct mountinfo *table, struct mount *ret_mount);
+
 /* The mount id of an open descriptor, from /proc: asks the kernel, not the server. */
 int mount_id_of_fd(int fd, int *ret_id);
 

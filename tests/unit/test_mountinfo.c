@@ -106,6 +106,8 @@ static void test_mounted_over(void **state)
     assert_int_equal(mountinfo_by_id(table, 30, &mount), 0);
     assert_string_equal(mount.source, "127.0.0.1:/hidden");
     assert_int_equal(mountinfo_by_id(table, 99, &mount), -ENOENT);
+    assert_int_equal(mountinfo_any_nfs(table, &mount), 0);
+    assert_int_equal(mount.id, 30);
     mountinfo_free(table);
 }
 

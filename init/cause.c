@@ -1,0 +1,160 @@
+#include "init/cause.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/cleanup.h"
+
+const struct cause_info cause_table[CAUSE_COUNT] = {
+    [CAUSE_NONE] = {"None", 0, "nothing is wrong", ""},
+    [CAUSE_PATH_MISSING] =
+        {"PathMissing", 10, "the path does not exist",
+         "Correct the path, or create the directory: an access point with creationInfo makes its "
+         "root, a task that may write makes directories below it."},
+    [CAUSE_NOT_A_DIRECTORY] = {"NotADirectory", 11, "the path is not a directory",
+                               "Name a directory: the mount point or something below it."},
+    [CAUSE_PATH_UNUSABLE] =
+        {"PathUnusable", 12, "the path cannot be followed",
+         "Name the directory itself, without loops of symbolic links and with at most 255 bytes "
+         "between two slashes."},
+    [CAUSE_NOT_MOUNTED] =
+        {"NotMounted", 13, "EFS is not mounted there",
+         "Give this container a mountPoints entry with that containerPath and a sourceVolume whose "
+         "volume has an efsVolumeConfiguration. To try things without EFS, add --allow-local."},
+    [CAUSE_WRONG_FILE_SYSTEM] =
+        {"WrongFileSystem", 14, "another file system is mounted there",
+         "Correct the fileSystemId of the volume, or the file system named in the list of mounts."},
+    [CAUSE_READ_ONLY_MOUNT] =
+        {"ReadOnlyMount", 20, "the mount is read-only",
+         "Remove \"readOnly\": true from this container's mountPoints entry, or ask for PATH:ro."},
+    [CAUSE_NO_CLIENT_WRITE] =
+        {"NoClientWrite", 21, "the mount is read-write but the server refuses writes",
+         "Allow elasticfilesystem:ClientWrite to the task role, in its policy and in the file "
+         "system policy, and set authorizationConfig.iam to ENABLED together with a taskRoleArn; "
+         "or ask for PATH:ro."},
+    [CAUSE_PERMISSION_DENIED] =
+        {"PermissionDenied", 22, "owner and mode of the directory do not let this identity in",
+         "Run the container as the owner of the directory (\"user\" in the container definition), "
+         "or give the directory to the container's identity, or use an access point whose "
+         "posixUser owns it."},
+    [CAUSE_ROOT_SQUASHED] =
+        {"RootSquashed", 23, "the server does not treat root as root",
+         "Allow elasticfilesystem:ClientRootAccess to the task role, or run the container as the "
+         "owner of the directory, or use an access point whose posixUser owns it."},
+    [CAUSE_SQUASHED_IDENTITY] =
+        {"SquashedIdentity", 24, "the server applies another identity than this process has",
+         "Set the posixUser of the access point to the owner of the directory, or give the "
+         "directory to that posixUser."},
+    [CAUSE_WRONG_OWNER] =
+        {"WrongOwner", 25, "new files belong to somebody else than expected",
+         "Set the posixUser of the access point to the ids that are expected, or expect those "
+         "that it sets."},
+    [CAUSE_CANNOT_CHANGE_IDENTITY] =
+        {"CannotChangeIdentity", 26, "this process may not take on the identity of --as",
+         "Run the gate's container as root (\"user\": \"0\") with the capabilities SETUID and "
+         "SETGID, or as that identity, without --as."},
+    [CAUSE_MOUNT_HUNG] =
+        {"MountHung", 30, "the mount does not answer",
+         "Check that the mount target is available in the task's zone, that security groups let "
+         "port 2049 through both ways, and that the efs-utils proxy on the host is alive. A new "
+         "task gets a new mount."},
+    [CAUSE_SERVER_UNREACHABLE] =
+        {"ServerUnreachable", 31, "the connection to the server failed",
+         "Check mount target and security groups (port 2049). The mount is probably soft: mount "
+         "it hard, so that an app waits instead of failing."},
+    [CAUSE_STALE_HANDLE] =
+        {"StaleHandle", 32, "what is mounted no longer exists on the server",
+         "Start a new task: file system, mount target or directory was probably removed or made "
+         "anew, and only a new mount finds it."},
+    [CAUSE_IO_ERROR] =
+        {"IoError", 33, "the server could not carry out the operation",
+         "Check that the KMS key of the file system is enabled and that its limits (open files, "
+         "users, locks per client) are not used up."},
+    [CAUSE_NO_SPACE] =
+        {"NoSpace", 34, "there is no space left",
+         "Free space. EFS grows by itself, so a disk of this host is probably mounted there."},
+    [CAUSE_QUOTA_EXCEEDED] =
+        {"QuotaExceeded", 35, "a limit of the file system is reached",
+         "Close files or release locks: EFS answers so at its limits of open files, locks and "
+         "users of one client."},
+    [CAUSE_TOO_MANY_LINKS] =
+        {"TooManyLinks", 36, "a file or directory has too many links",
+         "Use fewer hard links to one file (EFS: 177) or fewer directories in one directory."},
+    [CAUSE_DATA_MISMATCH] =
+        {"DataMismatch", 37, "the bytes read are not those written",
+         "Do not use this mount. Something between here and the server changes data: report it, "
+         "with the mount options."},
+    [CAUSE_UNSUPPORTED] = {"Unsupported", 38, "the file system does not support the operation",
+                           "Mount EFS with nfsvers=4.1."},
+    [CAUSE_LOCKS_UNAVAILABLE] = {"LocksUnavailable", 40, "file locks do not work",
+                                 "Mount with nfsvers=4.1 and without nolock and local_lock."},
+    [CAUSE_LEASE_LOST] =
+        {"LeaseLost", 41,
+         "a lock was lost because the server did not hear from this host for too long",
+         "Look for what stalled the mount: network, throttling, the efs-utils proxy, or a "
+         "paused host."},
+    [CAUSE_CLIENT_IDENTITY_SHARED] =
+        {"ClientIdentityShared", 42,
+         "another mount presents itself to the server as the same NFS client",
+         "Tasks with network namespaces of their own on one host need NFS identities of their own: "
+         "before each mounts, write a name of its own to /sys/fs/nfs/net/nfs_client/identifier in "
+         "its namespace (or to the nfs4_unique_id parameter of the host's nfs module). Otherwise "
+         "run one such task per host, or on Fargate, or with host networking."},
+    [CAUSE_NO_RESOURCES] = {"NoResources", 43, "this container is out of memory or descriptors",
+                            "Raise the container's memory, or its nofile ulimit."},
+    [CAUSE_UNEXPECTED] =
+        {"UnexpectedError", 49, "an operation failed in a way not foreseen",
+         "Look the error up, and report it with the JSON report of --format json."},
+    [CAUSE_RUN_DIR_UNWRITABLE] =
+        {"RunDirUnwritable", 60, "the ready report cannot be written",
+         "Mount a volume there that this container may write to and that the others share, or "
+         "name another run directory."},
+    [CAUSE_USAGE] = {"Usage", 64, "an option or setting is wrong", "See efs-init --help."},
+    [CAUSE_INTERNAL] = {"Internal", 70, "the gate itself failed",
+                        "Report it with the JSON report of --format json."},
+    [CAUSE_INTERRUPTED] =
+        {"Interrupted", 75, "the gate was stopped by a signal",
+         "Start it again; if ECS stopped it, the reason stands in the task's stoppedReason."},
+};
+
+enum cause cause_from_errno(int error)
+{
+    static const struct {
+        int error;
+        enum cause cause;
+    } map[] = {
+        {ENOENT, CAUSE_PATH_MISSING},
+        {ENOTDIR, CAUSE_NOT_A_DIRECTORY},
+        {ELOOP, CAUSE_PATH_UNUSABLE},
+        {ENAMETOOLONG, CAUSE_PATH_UNUSABLE},
+        {EROFS, CAUSE_NO_CLIENT_WRITE},
+        {EACCES, CAUSE_PERMISSION_DENIED},
+        {EPERM, CAUSE_PERMISSION_DENIED},
+        {ETIMEDOUT, CAUSE_SERVER_UNREACHABLE},
+        {ECONNREFUSED, CAUSE_SERVER_UNREACHABLE},
+        {ECONNRESET, CAUSE_SERVER_UNREACHABLE},
+        {EHOSTUNREACH, CAUSE_SERVER_UNREACHABLE},
+        {ENETUNREACH, CAUSE_SERVER_UNREACHABLE},
+        {EHOSTDOWN, CAUSE_SERVER_UNREACHABLE},
+        {ENOTCONN, CAUSE_SERVER_UNREACHABLE},
+        {ESTALE, CAUSE_STALE_HANDLE},
+        {EIO, CAUSE_IO_ERROR},
+        {EREMOTEIO, CAUSE_IO_ERROR},
+        {ENOSPC, CAUSE_NO_SPACE},
+        {EFBIG, CAUSE_NO_SPACE},
+        {EDQUOT, CAUSE_QUOTA_EXCEEDED},
+        {EMLINK, CAUSE_TOO_MANY_LINKS},
+        {EBADMSG, CAUSE_DATA_MISMATCH},
+        {EOPNOTSUPP, CAUSE_UNSUPPORTED},
+        {ENOSYS, CAUSE_UNSUPPORTED},
+        {EINVAL, CAUSE_UNSUPPORTED},
+        {ENOLCK, CAUSE_LOCKS_UNAVAILABLE},
+        {ENOMEM, CAUSE_NO_RESOURCES},
+        {EMFILE, CAUSE_NO_RESOURCES},
+        {ENFILE, CAUSE_NO_RESOURCES},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(map); i++)
+        if (map[i].error == error)
+            return map[i].cause;
+    return CAUSE_UNEXPECTED;
+}

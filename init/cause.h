@@ -1,0 +1,59 @@
+/*
+ * cause: why a gate refuses, one exit code and one remedy for each. What scripts and people key on,
+ * so names and codes are never given to something else (docs/checks.md lists them).
+ *
+ * ECS marks the app that waits for the gate with the gate's exit code: all codes lie in 1 to 124,
+ * where no shell or signal puts a meaning of its own.
+ */
+#ifndef INIT_CAUSE_H
+#define INIT_CAUSE_H
+
+enum cause {
+    CAUSE_NONE,
+    CAUSE_PATH_MISSING,
+    CAUSE_NOT_A_DIRECTORY,
+    CAUSE_PATH_UNUSABLE,
+    CAUSE_NOT_MOUNTED,
+    CAUSE_WRONG_FILE_SYSTEM,
+    CAUSE_READ_ONLY_MOUNT,
+    CAUSE_NO_CLIENT_WRITE,
+    CAUSE_PERMISSION_DENIED,
+    CAUSE_ROOT_SQUASHED,
+    CAUSE_SQUASHED_IDENTITY,
+    CAUSE_WRONG_OWNER,
+    CAUSE_CANNOT_CHANGE_IDENTITY,
+    CAUSE_MOUNT_HUNG,
+    CAUSE_SERVER_UNREACHABLE,
+    CAUSE_STALE_HANDLE,
+    CAUSE_IO_ERROR,
+    CAUSE_NO_SPACE,
+    CAUSE_QUOTA_EXCEEDED,
+    CAUSE_TOO_MANY_LINKS,
+    CAUSE_DATA_MISMATCH,
+    CAUSE_UNSUPPORTED,
+    CAUSE_LOCKS_UNAVAILABLE,
+    CAUSE_LEASE_LOST,
+    CAUSE_CLIENT_IDENTITY_SHARED,
+    CAUSE_NO_RESOURCES,
+    CAUSE_UNEXPECTED,
+    CAUSE_RUN_DIR_UNWRITABLE,
+    CAUSE_USAGE,
+    CAUSE_INTERNAL,
+    CAUSE_INTERRUPTED,
+    CAUSE_COUNT
+};
+
+struct cause_info {
+    const char *name; /* "NoClientWrite" */
+    int exit_code;
+    const char *meaning; /* a clause: "the server refuses writes ..." */
+    const char *fix;     /* what to change, in full sentences */
+};
+
+extern const struct cause_info cause_table[CAUSE_COUNT];
+
+/* What an errno from a file operation on the mount most likely means. EROFS, EACCES and EPERM need
+ * more than the number to be told apart: the caller looks at mount and ids and refines these. */
+enum cause cause_from_errno(int error);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * probe_child: what the child of a probe does; see probe.h. Never returns.
+ */
+#ifndef INIT_PROBE_CHILD_H
+#define INIT_PROBE_CHILD_H
+
+#include <sys/types.h>
+
+#include "init/probe.h"
+
+#define PROBE_PREFIX     ".efs-sidecar-probe."
+#define PROBE_TAIL_LINK  ".link"
+#define PROBE_TAIL_MOVED ".moved"
+#define PROBE_TAIL_DIR   ".dir"
+enum { PROBE_BOOT_DIGITS = 8, PROBE_RANDOM_DIGITS = 16 };
+
+_Noreturn void probe_child_run(const struct probe_wish *wish, pid_t parent, struct probe_log *log);
+
+#endif
