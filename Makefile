@@ -111,6 +111,41 @@ $(CLUSTER_TOOLS):
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter %.so,$@),-shared $(LDFLAGS),$(ALL_LDFLAGS)) -o $@ $^
 
+# ---- lint ----
+LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c)
+SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^#!.*(bash|sh)$$' 2>/dev/null)
+lint: lint-format lint-headers lint-tidy lint-cppcheck lint-shell ## format, self-contained headers, clang-tidy, cppcheck, shellcheck
+	@echo "lint: clean"
+
+lint-format:
+	$(call say,FORMAT,$(words $(LINT_C) $(HDR)) files)
+	$(Q)printf '%s\n' $(LINT_C) $(HDR) | xargs -n 1 clang-format --dry-run -Werror
+
+# A header compiles alone and twice.
+lint-headers: $(HDR:%=$(BUILD)/lint/%.alone)
+$(BUILD)/lint/%.h.alone: %.h
+	@mkdir -p $(@D)
+	$(call say,HEADER,$<)
+	$(Q)printf '#include "%s"\n#include "%s"\n' $< $< | \
+	    $(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -Werror -fsyntax-only -x c - && touch $@
+
+lint-tidy: $(LINT_C:%=$(BUILD)/lint/%.tidy)
+$(BUILD)/lint/%.c.tidy: %.c .clang-tidy
+	@mkdir -p $(@D)
+	$(call say,TIDY,$<)
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS) -std=gnu17 $(filter-out -Wno-maybe-uninitialized,$(WARN)) 2>$@.err >$@.out \
+	    || { cat $@.out; grep -v 'warnings generated\|warnings treated' $@.err; exit 1; }
+	@touch $@
+
+lint-cppcheck:
+	$(call say,CPPCHECK,$(words $(SRC)) files)
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingInclude --suppress=unknownMacro -j 2 -I. $(SRC)
+
+lint-shell:
+	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)
+	$(Q)shellcheck $(SHELL_SCRIPTS)
+
 -include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c)))
 
 clean: ## remove everything that was built

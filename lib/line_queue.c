@@ -44,8 +44,8 @@ static void *write_lines(void *arg)
             break;
         size_t first = q->capacity - q->head < q->used ? q->capacity - q->head : q->used;
         struct iovec parts[2] = {
-            {q->ring + q->head, first          },
-            {q->ring,           q->used - first},
+            {q->ring + q->head, first},
+            {q->ring, q->used - first},
         };
         pthread_mutex_unlock(&q->lock);
         ssize_t n = writev(q->fd, parts, parts[1].iov_len ? 2 : 1);

@@ -71,12 +71,7 @@ static int parse_with_unit(const char *text, const struct unit *units, size_t n_
 int parse_duration_ms(const char *text, int64_t min_ms, int64_t max_ms, int64_t *ret_ms)
 {
     static const struct unit units[] = {
-        {"",   1000    },
-        {"ms", 1       },
-        {"s",  1000    },
-        {"m",  60000   },
-        {"h",  3600000 },
-        {"d",  86400000},
+        {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000},
     };
     return parse_with_unit(text, units, ARRAY_LEN(units), min_ms, max_ms, ret_ms);
 }
@@ -84,14 +79,14 @@ int parse_duration_ms(const char *text, int64_t min_ms, int64_t max_ms, int64_t 
 int parse_size_bytes(const char *text, int64_t min_bytes, int64_t max_bytes, int64_t *ret_bytes)
 {
     static const struct unit units[] = {
-        {"",    1        },
-        {"K",   1LL << 10},
+        {"", 1},
+        {"K", 1LL << 10},
         {"KiB", 1LL << 10},
-        {"M",   1LL << 20},
+        {"M", 1LL << 20},
         {"MiB", 1LL << 20},
-        {"G",   1LL << 30},
+        {"G", 1LL << 30},
         {"GiB", 1LL << 30},
-        {"T",   1LL << 40},
+        {"T", 1LL << 40},
         {"TiB", 1LL << 40},
     };
     return parse_with_unit(text, units, ARRAY_LEN(units), min_bytes, max_bytes, ret_bytes);
@@ -101,9 +96,9 @@ int parse_bool(const char *text, bool *ret_value)
 {
     static const char *const words[][2] = {
         {"false", "true"},
-        {"no",    "yes" },
-        {"off",   "on"  },
-        {"0",     "1"   },
+        {"no", "yes"},
+        {"off", "on"},
+        {"0", "1"},
     };
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         for (int value = 0; value < 2; value++) {
