@@ -266,7 +266,7 @@ static int make_options(const struct config_table *table, unsigned program,
     };
     struct option_list list = {
         .options = calloc(table->n + ARRAY_LEN(common) + 1, sizeof(struct option)),
-        .names = calloc(table->n, NAME_TEXT),
+        .names = calloc(table->n + 1, NAME_TEXT),
     };
     if (!list.options || !list.names) {
         release_options(&list);

@@ -136,7 +136,7 @@ int fs_mkdir_beneath(int dir_fd, const char *path, mode_t mode, int *ret_fd)
         char name[NAME_MAX + 1];
         memcpy(name, start, (size_t)(end - start));
         name[end - start] = '\0';
-        int fd;
+        int fd = -1;
         r = make_one(at_fd >= 0 ? at_fd : dir_fd, name, mode, &fd);
         if (r < 0)
             return r;

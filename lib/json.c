@@ -48,7 +48,7 @@ static int get(const json_t *object, const char *key, json_t **ret_value, struct
 int json_get_string(const json_t *object, const char *key, size_t max_length, const char **ret_text,
                     struct error *err)
 {
-    json_t *value;
+    json_t *value = NULL;
     int r = get(object, key, &value, err);
     if (r < 0)
         return r;
@@ -63,7 +63,7 @@ int json_get_string(const json_t *object, const char *key, size_t max_length, co
 int json_get_i64(const json_t *object, const char *key, int64_t min, int64_t max,
                  int64_t *ret_value, struct error *err)
 {
-    json_t *value;
+    json_t *value = NULL;
     int r = get(object, key, &value, err);
     if (r < 0)
         return r;
@@ -79,7 +79,7 @@ int json_get_i64(const json_t *object, const char *key, int64_t min, int64_t max
 
 int json_get_bool(const json_t *object, const char *key, bool *ret_value, struct error *err)
 {
-    json_t *value;
+    json_t *value = NULL;
     int r = get(object, key, &value, err);
     if (r < 0)
         return r;

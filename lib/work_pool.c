@@ -246,7 +246,7 @@ void work_pool_dispatch(struct work_pool *pool)
 {
     uint64_t count;
     ssize_t n = read(pool->event_fd, &count, sizeof(count));
-    n = read(pool->timer_fd, &count, sizeof(count));
+    n += read(pool->timer_fd, &count, sizeof(count));
     (void)n; /* EAGAIN: it was the other one */
     for (;;) {
         enum work_outcome outcome;
