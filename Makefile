@@ -142,8 +142,7 @@ $(BUILD)/lint/%.c.tidy: %.c .clang-tidy
 lint-cppcheck:
 	$(call say,CPPCHECK,$(words $(SRC)) files)
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	    --suppress=missingInclude --suppress=unknownMacro --suppress=memleak --suppress=resourceLeak --suppress=uninitvar --library=posix,gnu \
-	    '-DTAILQ_HEAD(name,type)=struct name { struct type *first; }' -j 2 -I. $(SRC)
+	    --suppress=missingInclude --suppress=unknownMacro --suppress=memleak --suppress=resourceLeak --suppress=uninitvar --library=posix,gnu -j 2 -I. $(SRC)
 
 lint-shell:
 	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)

@@ -31,7 +31,7 @@ struct work_pool {
     char name[16];
     unsigned n_threads, alive, queued, queue_max;
     bool stop, namespace_busy;
-    TAILQ_HEAD(, task) tasks; /* in the order they were submitted */
+    TAILQ_HEAD(task_list, task) tasks; /* in the order they were submitted */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int epoll_fd, event_fd, timer_fd;
