@@ -1,0 +1,32 @@
+/*
+ * distribution: measured values as (value, count) pairs, at most DISTRIBUTION_MAX of them, so that
+ * percentiles can be had from few numbers.
+ *
+ *     struct distribution d = {0};
+ *     distribution_add(&d, 12.5);
+ *     for (size_t i = 0; i < d.n; i++)
+ *         use(d.values[i], d.counts[i]);        // ascending values
+ *
+ * Values stay exact while there are few different ones. Then the two neighbours that are closest
+ * relative to their size become their mean: number and sum are always exact, smallest and largest
+ * too. Not finite is not added. Threads: one at a time.
+ */
+#ifndef SIDECAR_DISTRIBUTION_H
+#define SIDECAR_DISTRIBUTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DISTRIBUTION_MAX = 100 }; /* what one metric of an EMF line may have */
+
+struct distribution {
+    size_t n;
+    uint64_t count; /* sum of counts */
+    double sum;
+    double values[DISTRIBUTION_MAX];
+    uint64_t counts[DISTRIBUTION_MAX];
+};
+
+void distribution_add(struct distribution *d, double value);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * metrics: what is measured, kept in memory and handed to the sinks once per interval.
+ *
+ *     metrics_open(base, &settings, &health, &metrics, &err);
+ *     struct metric_group *data = metrics_add_mount(metrics, "/data", "fs-0123456789abcdef0");
+ *     metrics_observe(data, METRIC_PROBE_LATENCY, 1.25);
+ *     metrics_count(data, METRIC_WATCH_CHANGES, 1);
+ *     metrics_set(metrics_of_process(metrics), METRIC_..., 1);
+ *     metrics_close(metrics, 500);                  // sends the last, shorter interval
+ *
+ * The table of all metrics is in metrics.c. An update is an addition: cheap enough for every event.
+ * The loop's lag (from the health), memory, processor time and lost lines are fetched here, nobody
+ * has to report them; the condition MetricsPublishing is kept here too.
+ *
+ * An interval is stamped with the time at which it was due. When the process did not run at that
+ * time, the counters go on and MetricIntervalsMissed says how many intervals have no line.
+ *
+ * Ownership: groups belong to the metrics and live as long. Threads: loop thread only. Errors: a
+ * file system that is not known and a value that was never set are left out.
+ */
+#ifndef SIDECAR_METRICS_H
+#define SIDECAR_METRICS_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+#include "lib/settings.h"
+#include "sidecar/sinks.h"
+
+enum metric_id {
+    /* of a mount */
+    METRIC_MOUNT_READY,
+    METRIC_MOUNT_STALLED,
+    METRIC_PROBE_LATENCY,  /* ms */
+    METRIC_CANARY_LATENCY, /* ms */
+    METRIC_WATCH_CHANGES,
+    METRIC_WATCH_OVERFLOWS,
+    METRIC_WATCH_RESTARTS,
+    METRIC_WATCHED_DIRS,
+    METRIC_BLIND_DIRS,
+    /* of the process */
+    METRIC_HEARTBEAT,
+    METRIC_LOOP_LAG, /* ms */
+    METRIC_MEMORY,
+    METRIC_CPU,
+    METRIC_LOG_DROPPED,
+    METRIC_METRICS_DROPPED,
+    METRIC_INTERVALS_MISSED,
+    METRIC_API_REQUESTS,
+    METRIC_API_REFUSALS,
+    METRIC_N
+};
+
+extern const struct metric metrics_table[METRIC_N];
+
+struct health;
+struct metrics;
+
+/* settings and health must outlive the metrics. */
+int metrics_open(struct event_base *base, const struct settings *settings, struct health *health,
+                 struct metrics **ret_metrics, struct error *err);
+
+/* NULL: no memory. file_system may be "" and told later. */
+struct metric_group *metrics_add_mount(struct metrics *metrics, const char *mount,
+                                       const char *file_system);
+int metrics_set_file_system(struct metric_group *group, const char *file_system);
+struct metric_group *metrics_of_process(struct metrics *metrics);
+
+void metrics_count(struct metric_group *group, enum metric_id id, uint64_t n);
+/* For who keeps the total elsewhere; a total that went back means that its keeper was restarted. */
+void metrics_count_total(struct metric_group *group, enum metric_id id, uint64_t total);
+/* A gauge, or one more candidate for a peak. */
+void metrics_set(struct metric_group *group, enum metric_id id, double value);
+void metrics_observe(struct metric_group *group, enum metric_id id, double value);
+
+/* As of now, for GET /metrics. */
+void metrics_look(struct metrics *metrics, struct metrics_view *ret_view);
+
+uint64_t metrics_dropped(const struct metrics *metrics); /* lines */
+
+/* NULL is fine. */
+void metrics_close(struct metrics *metrics, int64_t timeout_ms);
+
+#endif

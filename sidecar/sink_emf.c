@@ -1,0 +1,141 @@
+/*
+ * CloudWatch's embedded metric format: a JSON object per line on stdout, which the log driver takes
+ * to CloudWatch Logs, which makes metrics of it. No permission and no call is needed.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/line_queue.h"
+#include "sidecar/sinks.h"
+
+enum { STDOUT_BUFFER_BYTES = 256 * 1024 };
+
+static const char *const unit_names[] = {
+    [UNIT_NONE] = "None",   [UNIT_COUNT] = "Count",     [UNIT_MILLISECONDS] = "Milliseconds",
+    [UNIT_BYTES] = "Bytes", [UNIT_PERCENT] = "Percent",
+};
+
+/* Whole numbers are written as such, so that the precision of the rest can stay small. */
+static json_t *number(double value)
+{
+    if (value == floor(value) && fabs(value) < 9007199254740992.0)
+        return json_integer((json_int_t)value);
+    return json_real(value);
+}
+
+/*
+ * The specification knows plain numbers, and arrays of at most 100. With more samples than that the
+ * object of Values and Counts is left, which the collector of AWS sends too (awsemfexporter).
+ */
+static json_t *distribution_json(const struct distribution *d)
+{
+    json_t *values = json_array(), *counts = json_array();
+    bool plain = d->count <= DISTRIBUTION_MAX;
+    for (size_t i = 0; i < d->n; i++) {
+        for (uint64_t n = plain ? d->counts[i] : 1; n > 0; n--)
+            json_array_append_new(values, number(d->values[i]));
+        json_array_append_new(counts, json_integer((json_int_t)d->counts[i]));
+    }
+    if (plain) {
+        json_decref(counts);
+        return values;
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:f}", "Values", values, "Counts", counts, "Min",
+                     number(d->values[0]), "Max", number(d->values[d->n - 1]), "Count",
+                     (json_int_t)d->count, "Sum", d->sum);
+}
+
+/* NULL: nothing to tell. */
+static json_t *value_json(const struct metric *metric, const struct metric_cell *cell)
+{
+    if (!cell->known)
+        return NULL;
+    if (metric->kind != METRIC_DISTRIBUTION)
+        return number(cell->interval);
+    return cell->values->n ? distribution_json(cell->values) : NULL;
+}
+
+static void add_dimension(json_t *root, json_t *names, const char *name, const char *value)
+{
+    if (!*value)
+        return;
+    json_object_set_new(root, name, json_string_lossy(value));
+    json_array_append_new(names, json_string(name));
+}
+
+char *emf_render(const struct metrics_view *view, const struct metric_group *group)
+{
+    _cleanup_json_ json_t *root = json_object();
+    json_t *metrics = json_array(), *dimensions = json_array();
+    json_object_set_new(root, "_aws",
+                        json_pack("{s:I, s:[{s:o, s:[o], s:o}]}", "Timestamp",
+                                  (json_int_t)view->wall_ms, "CloudWatchMetrics", "Namespace",
+                                  json_string_lossy(view->settings->metrics_namespace),
+                                  "Dimensions", dimensions, "Metrics", metrics));
+
+    /* Never the task: each task would be a set of metrics of its own, at $0.30 a metric. */
+    add_dimension(root, dimensions, "ClusterName", view->settings->cluster_name);
+    add_dimension(root, dimensions, "ServiceName", view->settings->service_name);
+    add_dimension(root, dimensions, "FileSystemId", group->file_system);
+
+    for (size_t i = 0; i < view->n_metrics; i++) {
+        const struct metric *metric = &view->table[i];
+        json_t *value = value_json(metric, &group->cells[i]);
+        if (!value)
+            continue;
+        json_object_set_new(root, metric->name, value);
+        json_array_append_new(metrics, json_pack("{s:s, s:s}", "Name", metric->name, "Unit",
+                                                 unit_names[metric->unit]));
+    }
+    if (json_array_size(metrics) == 0)
+        return NULL;
+    return json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(9));
+}
+
+static int emf_open(const struct settings *settings, void **ret_state, struct error *err)
+{
+    struct line_queue *queue;
+    int r = line_queue_open(STDOUT_FILENO, STDOUT_BUFFER_BYTES, &queue);
+    if (r < 0)
+        return error_set_errno(err, -r, "metrics.sinks: emf cannot start its writer thread");
+    *ret_state = queue;
+    return 0;
+}
+
+static int emf_write(void *state, const struct metrics_view *view)
+{
+    int result = 0;
+    for (size_t i = 0; i < view->n_groups; i++) {
+        _cleanup_free_ char *line = emf_render(view, &view->groups[i]);
+        if (!line)
+            continue;
+        int r = line_queue_push(state, line, strlen(line));
+        if (r < 0)
+            result = r;
+    }
+    return result;
+}
+
+static uint64_t emf_dropped(const void *state)
+{
+    return line_queue_dropped(state);
+}
+
+static void emf_close(void *state, int64_t timeout_ms)
+{
+    line_queue_close(state, timeout_ms);
+}
+
+const struct sink sink_emf = {
+    .name = "emf",
+    .open = emf_open,
+    .write = emf_write,
+    .dropped = emf_dropped,
+    .close = emf_close,
+};

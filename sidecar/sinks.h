@@ -1,0 +1,85 @@
+/*
+ * sinks: where metrics go. A sink is a const table of operations; metrics.c calls it once per
+ * interval with a view of everything that was measured.
+ *
+ *     const struct sink *sink = sink_find("emf");
+ *     r = sink->open(settings, &state, &err);
+ *     r = sink->write(state, &view);              // never blocks
+ *     sink->close(state, timeout_ms);             // what was written goes out first, if it can
+ *
+ * Ownership: a view belongs to the metrics and holds during the call only. Threads: loop thread.
+ */
+#ifndef SIDECAR_SINKS_H
+#define SIDECAR_SINKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+#include "lib/settings.h"
+#include "sidecar/distribution.h"
+
+enum metric_kind {
+    METRIC_COUNTER,      /* only grows */
+    METRIC_GAUGE,        /* the last value */
+    METRIC_PEAK,         /* the highest value of the interval */
+    METRIC_DISTRIBUTION, /* all values of the interval */
+};
+
+enum metric_unit { UNIT_NONE, UNIT_COUNT, UNIT_MILLISECONDS, UNIT_BYTES, UNIT_PERCENT };
+
+struct metric {
+    const char *name; /* as in CloudWatch */
+    enum metric_unit unit;
+    enum metric_kind kind;
+    bool per_mount; /* else of the whole sidecar */
+    bool core;      /* one of the few that the alarms and the dashboard's first row need */
+    const char *meaning;
+};
+
+struct metric_cell {
+    bool known;                  /* what was never measured is not sent */
+    double interval;             /* counter: since the interval began; gauge, peak: the value */
+    double total;                /* counter: since start; peak: that of the interval before */
+    uint64_t seen;               /* counter: the keeper's own total */
+    struct distribution *values; /* distribution: of the interval */
+    double sum;                  /* distribution: of all values since start */
+    uint64_t count;
+};
+
+/* One per mount, and one for the whole sidecar (mount is ""). */
+struct metric_group {
+    char *mount, *file_system; /* file_system is "" when not known */
+    struct metric_cell *cells; /* one per entry of metrics_view.table */
+};
+
+struct metrics_view {
+    const struct metric *table;
+    size_t n_metrics;
+    const struct metric_group *groups;
+    size_t n_groups;
+    int64_t wall_ms; /* when the interval ended, not when it was written */
+    const struct settings *settings;
+};
+
+struct sink {
+    const char *name; /* in metrics.sinks */
+    int (*open)(const struct settings *settings, void **ret_state, struct error *err);
+    int (*write)(void *state, const struct metrics_view *view); /* -errno: some lines were lost */
+    uint64_t (*dropped)(const void *state);                     /* lines, since open */
+    void (*close)(void *state, int64_t timeout_ms);
+};
+
+extern const struct sink sink_emf;
+
+const struct sink *sink_find(const char *name); /* NULL: no such sink */
+const char *sink_names(void);                   /* "emf, none" for messages */
+
+/* The JSON line of one group, without '\n'; NULL when it has nothing to tell. The caller frees. */
+char *emf_render(const struct metrics_view *view, const struct metric_group *group);
+
+/* Everything as Prometheus text; the caller frees. NULL: no memory. */
+char *prometheus_render(const struct metrics_view *view, size_t *ret_length);
+
+#endif
