@@ -285,7 +285,7 @@ static void unmount_all(void)
 /* Back to the state after boot: no process, no mount, empty scratch folders. */
 static void clean(uint32_t id)
 {
-    const struct timespec pause = {0, 10 * 1000 * 1000};
+    const struct timespec pause = {0, 10 * 1000000L};
     int32_t left = 0;
 
     for (int waited_ms = 0; waited_ms < CLEAN_LIMIT_MS; waited_ms += 10) {
@@ -354,7 +354,7 @@ int main(void)
             die("poll");
         for (nfds_t i = 2; i < n; i++)
             if (fds[i].revents)
-                job_drain(&jobs[(i - 2) / 2], (i - 2) % 2);
+                job_drain(&jobs[(i - 2) / 2], (int)((i - 2) % 2));
         forget_finished_jobs();
         if (fds[1].revents) {
             while (read(children, &info, sizeof(info)) > 0)

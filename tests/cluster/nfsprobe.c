@@ -39,7 +39,7 @@ static int take(const char *path)
 
 static void prove(int fd)
 {
-    const struct timespec pause = {0, 200 * 1000 * 1000};
+    const struct timespec pause = {0, 200 * 1000000L};
     int last = -1;
     void *page;
 

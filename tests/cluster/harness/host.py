@@ -41,7 +41,7 @@ class Host(Mounts, Machine):
 
     def __init__(self, cluster, number):
         macs = [f"02:00:00:00:{n:02x}:{number + 1:02x}" for n in range(NAMESPACES_MAX + 1)]
-        super().__init__(cluster, f"task{number}", macs, memory="256M")
+        super().__init__(cluster, f"task{number}", number, macs, memory="256M")
         self.number = number
         self.namespaces = {}
         self.delayed = False

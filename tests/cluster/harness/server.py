@@ -10,7 +10,7 @@ VARIANTS = ("normal", "readonly", "squash1000", "squash_nowrite", "rootsquash")
 
 class Server(Machine):
     def __init__(self, cluster, disk):
-        super().__init__(cluster, "server", ["02:00:00:00:00:01"], disk=disk)
+        super().__init__(cluster, "server", 0, ["02:00:00:00:00:01"], disk=disk)
         self.delayed = False
 
     def script(self, *args):
