@@ -197,6 +197,7 @@ static int lock_file(struct hands *h)
 static int prove_lock(struct hands *h)
 {
     int64_t sent_ms = clock_now_ms();
+    atomic_store(&h->log->step_since_ms, sent_ms);
     int r = ofd_prove(h->locked);
     int64_t took_ms = clock_now_ms() - sent_ms;
     if (took_ms > h->log->longest_proof_ms)
