@@ -304,9 +304,10 @@ static int scan_options(const struct config_table *table, unsigned program, int 
     int r = make_options(table, program, &list);
     if (r < 0)
         return r;
+    const char *letters = program & CONFIG_OPTIONS_FIRST ? "+:hVc:" : ":hVc:";
     opterr = 0;
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, ":hVc:", list.options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, letters, list.options, NULL)) != -1;) {
         if (c >= OPTION_SETTING) {
             values[(*ret_n)++] = (struct option_value){(size_t)(c - OPTION_SETTING), optarg};
             continue;

@@ -93,6 +93,10 @@ struct config_table {
         *sources; /* n entries: where each value came from, filled by config_load() */
 };
 
+/* Or'ed to the program of config_load(): options end at the first argument that is none, for
+ * programs with commands that have options of their own. */
+#define CONFIG_OPTIONS_FIRST (1U << 31)
+
 struct config_report {
     unsigned n_errors;
     char

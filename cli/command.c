@@ -1,0 +1,89 @@
+#include "cli/command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/text.h"
+#include "lib/json.h"
+
+enum { MESSAGE_MAX = 2048 };
+
+int command_misuse(const struct command_call *call, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("efsctl: ", stderr);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "; see efsctl %s --help\n", call->command->name);
+    va_end(args);
+    return COMMAND_MISUSE;
+}
+
+int command_failed(const struct error *err)
+{
+    fputs("efsctl: ", stderr);
+    text_put(stderr, err->text);
+    fputc('\n', stderr);
+    return COMMAND_NO_SIDECAR;
+}
+
+/* {"code","message","hint"}: the sidecar's own words. */
+static int refused(struct client *client)
+{
+    _cleanup_json_ json_t *root = NULL;
+    const char *text, *message, *hint;
+    size_t length;
+    struct error err;
+    int r = client_body(client, &text, &length, &err);
+    if (r < 0)
+        return command_failed(&err);
+    fputs("efsctl: ", stderr);
+    if (json_parse(text, length, &root, &err) < 0 ||
+        json_get_string(root, "message", MESSAGE_MAX, &message, &err) < 0) {
+        fprintf(stderr, "the sidecar answered with HTTP status %d\n", client_status(client));
+        return COMMAND_REFUSED;
+    }
+    text_put(stderr, message);
+    if (json_get_string(root, "hint", MESSAGE_MAX, &hint, &err) == 0 && *hint) {
+        fputs("\nefsctl: ", stderr);
+        text_put(stderr, hint);
+    }
+    fputc('\n', stderr);
+    return COMMAND_REFUSED;
+}
+
+int command_open(const struct command_call *call, const char *target, int64_t timeout_ms,
+                 struct client **ret_client)
+{
+    _cleanup_client_ struct client *client = NULL;
+    struct error err;
+    if (client_get(call->socket_path, target, timeout_ms, &client, &err) < 0)
+        return command_failed(&err);
+    if (client_status(client) != 200)
+        return refused(client);
+    *ret_client = take_ptr(client);
+    return 0;
+}
+
+int command_get(const struct command_call *call, const char *target, int64_t timeout_ms,
+                struct client **ret_client, json_t **ret_root, const char **ret_text)
+{
+    _cleanup_client_ struct client *client = NULL;
+    const char *text;
+    size_t length;
+    struct error err;
+    int code = command_open(call, target, timeout_ms, &client);
+    if (code != 0)
+        return code;
+    if (client_body(client, &text, &length, &err) < 0)
+        return command_failed(&err);
+    if (json_parse(text, length, ret_root, &err) < 0) {
+        error_prefix(&err, "the sidecar's answer to %s", target);
+        return command_failed(&err);
+    }
+    if (ret_text)
+        *ret_text = text;
+    *ret_client = take_ptr(client);
+    return 0;
+}

@@ -1,0 +1,34 @@
+#include "cli/configuration.h"
+
+#include "cli/text.h"
+#include "lib/json.h"
+
+void configuration_print(json_t *config, FILE *out)
+{
+    const char *name;
+    json_t *entry;
+    json_object_foreach(config, name, entry)
+    {
+        const char *value = json_string_value(json_object_get(entry, "value"));
+        const char *source = json_string_value(json_object_get(entry, "source"));
+        text_column(out, 22, name);
+        text_column(out, 11, source ? source : "-");
+        text_put(out, value ? value : "-");
+        fputc('\n', out);
+    }
+}
+
+int configuration_run(const struct command_call *call)
+{
+    _cleanup_client_ struct client *client = NULL;
+    _cleanup_json_ json_t *root = NULL;
+    const char *text;
+    int code = command_get(call, "/v1/config", COMMAND_TIMEOUT_MS, &client, &root, &text);
+    if (code != 0)
+        return code;
+    if (call->values[0])
+        puts(text);
+    else
+        configuration_print(root, stdout);
+    return 0;
+}

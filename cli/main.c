@@ -1,0 +1,200 @@
+/* efsctl: what people and scripts ask the sidecar. The table of commands. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/configuration.h"
+#include "cli/health.h"
+#include "cli/status.h"
+#include "cli/watch.h"
+#include "lib/json.h"
+#include "lib/settings.h"
+
+enum { SOCKET_PATH_SIZE = 4096 };
+
+static int version_run(const struct command_call *call)
+{
+    puts("efsctl " EFS_SIDECAR_VERSION);
+    return 0;
+}
+
+/* Options in the order of the enums in the commands' files. */
+static const struct command commands[] = {
+    {"status",
+     "",
+     0,
+     "what the sidecar knows about the mounts",
+     {{"json", NULL, "what the API answers, as it is"}},
+     status_run},
+    {"health",
+     "",
+     0,
+     "exit code 0 when the sidecar works, 1 when not; for a healthCheck",
+     {{"fail-on", "mount", "count a mount that is not ready as well"},
+      {"for", "TIME", "only after this long, and up to half of it more, by task [300s]"}},
+     health_run},
+    {"watch",
+     "[PATH]",
+     1,
+     "changes on the mounts, or under PATH, as they come",
+     {{"json", NULL, "JSON lines, also on a terminal"},
+      {"text", NULL, "lines for people, also into a pipe"},
+      {"mount", "DIR", "of this mount only; PATH is relative to it"},
+      {"since", "CURSOR", "after this change, as far as the sidecar still knows"}},
+     watch_run},
+    {"config",
+     "",
+     0,
+     "the settings that the sidecar runs with, and where they came from",
+     {{"json", NULL, "what the API answers, as it is"}},
+     configuration_run},
+    {"version", "", 0, "the version of efsctl", {{0}}, version_run},
+};
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: efsctl [SETTINGS] COMMAND [OPTIONS] [ARGUMENTS]\n\nCommands:\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fputs("\nSettings, where the sidecar is found:\n", out);
+    config_print_help(&settings_table, PROGRAM_CTL, out);
+    fputs("\nExit codes: 0 done, 1 no, 64 wrong usage, 69 no sidecar answers.\n", out);
+}
+
+static void print_command_usage(const struct command *command, FILE *out)
+{
+    fprintf(out, "usage: efsctl %s%s%s%s\n%s\n", command->name,
+            command->options[0].name ? " [OPTIONS]" : "", *command->arguments ? " " : "",
+            command->arguments, command->summary);
+    for (const struct command_option *option = command->options; option->name; option++)
+        fprintf(out, "  --%s%s%s\n      %s\n", option->name, option->argument ? "=" : "",
+                option->argument ? option->argument : "", option->help);
+}
+
+/* --run-dir behind the command is a slip that deserves better words. */
+static bool is_setting(const char *option)
+{
+    char name[64];
+    for (size_t i = 0; i < settings_table.n; i++) {
+        config_option_name(&settings_table.settings[i], name, sizeof(name));
+        if ((settings_table.settings[i].programs & PROGRAM_CTL) && strncmp(option, "--", 2) == 0 &&
+            strcmp(option + 2, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int bad_option(const struct command_call *call, int c, const char *argument)
+{
+    char option[64];
+    snprintf(option, sizeof(option), "%.*s", (int)strcspn(argument, "="), argument);
+    if (c == ':')
+        return command_misuse(call, "%s wants a value", option);
+    if (is_setting(option))
+        return command_misuse(call, "%s stands before the command: efsctl %s=... %s", option,
+                              option, call->command->name);
+    return command_misuse(call, "unknown option %s", option);
+}
+
+/* The command's own options and arguments; argv[0] is its name. */
+static int run_command(struct command_call *call, int argc, char **argv)
+{
+    enum { HELP = 'h', FIRST = 256 };
+    const struct command *command = call->command;
+    struct option options[COMMAND_OPTIONS_MAX + 2] = {0};
+    size_t n = 0;
+    for (; command->options[n].name; n++)
+        options[n] = (struct option){
+            .name = command->options[n].name,
+            .has_arg = command->options[n].argument ? required_argument : no_argument,
+            .val = FIRST + (int)n,
+        };
+    options[n] = (struct option){.name = "help", .val = HELP};
+    opterr = 0;
+    optind = 0;
+    for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+        if (c == HELP) {
+            print_command_usage(command, stdout);
+            return 0;
+        }
+        if (c < FIRST)
+            return bad_option(call, c, argv[optind - 1]);
+        call->values[c - FIRST] = optarg ? optarg : "";
+    }
+    call->n_arguments = argc - optind;
+    call->arguments = argv + optind;
+    if (call->n_arguments > command->max_arguments)
+        return command_misuse(call, "unexpected argument \"%.200s\"",
+                              call->arguments[command->max_arguments]);
+    return command->run(call);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static int run(const struct settings *settings, int argc, char **argv)
+{
+    char socket_path[SOCKET_PATH_SIZE];
+    struct command_call call = {.socket_path = socket_path};
+    if (argc == 0) {
+        fputs("efsctl: a command is missing; see efsctl --help\n", stderr);
+        return COMMAND_MISUSE;
+    }
+    call.command = find_command(argv[0]);
+    if (!call.command) {
+        fprintf(stderr, "efsctl: unknown command \"%.64s\"; see efsctl --help\n", argv[0]);
+        return COMMAND_MISUSE;
+    }
+    if (settings_api_socket(settings, socket_path, sizeof(socket_path)) < 0)
+        return command_misuse(&call, "the path of the socket in run_dir is too long");
+    return run_command(&call, argc, argv);
+}
+
+static void print_settings(const struct settings *settings)
+{
+    _cleanup_json_ json_t *json = config_to_json(&settings_table, settings);
+    json_dumpf(json, stdout, JSON_INDENT(2));
+    putchar('\n');
+}
+
+static int main_with_settings(int argc, char **argv)
+{
+    static struct settings settings;
+    static struct config_report report;
+    enum config_action action;
+    int first;
+    if (config_load(&settings_table, PROGRAM_CTL | CONFIG_OPTIONS_FIRST, argc, argv, &settings,
+                    &action, &first, &report) < 0) {
+        fputs(report.text, stderr);
+        fputs("see efsctl --help\n", stderr);
+        return COMMAND_MISUSE;
+    }
+    int code = 0;
+    if (action == CONFIG_HELP)
+        print_usage(stdout);
+    else if (action == CONFIG_VERSION)
+        code = version_run(NULL);
+    else if (action == CONFIG_CHECK)
+        print_settings(&settings);
+    else
+        code = run(&settings, argc - first, argv + first);
+    config_release(&settings_table, &settings);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    int code = main_with_settings(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("efsctl: cannot write to stdout");
+        return code ? code : EX_IOERR;
+    }
+    return code;
+}

@@ -1,0 +1,32 @@
+/*
+ * text: what efsctl prints for people. Nothing here fails.
+ *
+ * Names on a share and messages come from others: all functions here print control
+ * characters as \xNN, so that a file name cannot drive the terminal.
+ *
+ * Threads: safe.
+ */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { TEXT_WIDTH = 80, TEXT_SHORT = 24 };
+
+void text_put(FILE *out, const char *text);
+
+/* The same, filled with blanks up to width columns, and one more. */
+void text_column(FILE *out, int width, const char *text);
+
+/* Words in lines of at most TEXT_WIDTH columns, each indented; a longer word gets a line alone. */
+void text_wrap(FILE *out, int indent, const char *text);
+
+/* "850ms", "42s", "3m12s", "5h03m", "12d04h" into buf of TEXT_SHORT bytes; returns buf. */
+const char *text_duration(int64_t ms, char *buf);
+
+/* "512 B", "1.5 KiB", "20 MiB" into buf of TEXT_SHORT bytes; returns buf. */
+const char *text_size(int64_t bytes, char *buf);
+
+#endif

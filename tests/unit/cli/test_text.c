@@ -1,0 +1,105 @@
+#include "cli/text.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs the four above */
+#include <cmocka.h>
+
+#include "lib/cleanup.h"
+
+static char *printed(void (*print)(FILE *out, const char *text), const char *text)
+{
+    char *result = NULL;
+    size_t size;
+    FILE *out = open_memstream(&result, &size);
+    assert_non_null(out);
+    print(out, text);
+    fclose(out);
+    return result;
+}
+
+static void test_terminal_is_safe(void **state)
+{
+    _cleanup_free_ char *text = printed(text_put, "a\033[2Jb\nc\x7f\xc2\x9b caf\xc3\xa9 \xff");
+    assert_string_equal(text, "a\\x1b[2Jb\\x0ac\\x7f\\xc2\\x9b caf\xc3\xa9 \xff");
+}
+
+static void wrap_4(FILE *out, const char *text)
+{
+    text_wrap(out, 4, text);
+}
+
+static void test_wrap(void **state)
+{
+    char sentence[400] = "";
+    for (int i = 0; i < 40; i++)
+        strcat(sentence, i == 20 ? " caf\xc3\xa9s" : " words");
+    _cleanup_free_ char *text = printed(wrap_4, sentence);
+    size_t lines = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), lines++) {
+        assert_memory_equal(line, "    w", 5);
+        assert_true(strlen(line) <= TEXT_WIDTH + (strstr(line, "caf") ? 1 : 0));
+    }
+    assert_int_equal(lines, 4); /* twelve words of six columns and five fit in 76: 40 words */
+}
+
+static void test_wrap_keeps_long_words(void **state)
+{
+    char sentence[200], expected[200];
+    memset(sentence, 'x', 100);
+    strcpy(sentence + 100, " \n y ");
+    _cleanup_free_ char *text = printed(wrap_4, sentence);
+    snprintf(expected, sizeof(expected), "    %.100s\n    y\n", sentence);
+    assert_string_equal(text, expected);
+}
+
+static void test_durations(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {0, "0ms"},          {999, "999ms"},
+        {1000, "1s"},        {59999, "59s"},
+        {60000, "1m00s"},    {3599999, "59m59s"},
+        {3600000, "1h00m"},  {86399999, "23h59m"},
+        {86400000, "1d00h"}, {INT64_MAX, "106751991167d07h"},
+    };
+    char buf[TEXT_SHORT];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(text_duration(cases[i].ms, buf), cases[i].text);
+}
+
+static void test_sizes(void **state)
+{
+    static const struct {
+        int64_t bytes;
+        const char *text;
+    } cases[] = {
+        {0, "0 B"},
+        {1023, "1023 B"},
+        {1024, "1.0 KiB"},
+        {10 * 1024, "10 KiB"},
+        {1024 * 1024 - 1, "1.0 MiB"},
+        {1536LL << 20, "1.5 GiB"},
+        {INT64_MAX, "8.0 EiB"},
+    };
+    char buf[TEXT_SHORT];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(text_size(cases[i].bytes, buf), cases[i].text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_terminal_is_safe),
+        cmocka_unit_test(test_wrap),
+        cmocka_unit_test(test_wrap_keeps_long_words),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_sizes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
