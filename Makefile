@@ -159,10 +159,13 @@ test: ## install what is missing, then unit, integration and cluster tests
 	$(Q)$(MAKE) --no-print-directory integration
 	$(Q)$(MAKE) --no-print-directory cluster
 
+deps: ## install what is missing of the Debian packages that the tests need
+	$(Q)tests/deps test
+
 clean: ## remove everything that was built
 	rm -rf build build-*
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all unit test cluster cluster-tools clean help
+.PHONY: all deps unit test cluster cluster-tools clean help
