@@ -34,17 +34,17 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
          "or ask for PATH:ro."},
     [CAUSE_PERMISSION_DENIED] =
         {"PermissionDenied", 22, "owner and mode of the directory do not let this identity in",
-         "Run the container as the owner of the directory (\"user\" in the container definition), "
-         "or give the directory to the container's identity, or use an access point whose "
-         "posixUser owns it."},
+         "Give the directory to the container's identity (chown from a task that runs as root, or "
+         "creationInfo of a new access point), or use an access point whose root directory belongs "
+         "to its posixUser."},
     [CAUSE_ROOT_SQUASHED] =
         {"RootSquashed", 23, "the server does not treat root as root",
-         "Allow elasticfilesystem:ClientRootAccess to the task role, or run the container as the "
-         "owner of the directory, or use an access point whose posixUser owns it."},
+         "Allow elasticfilesystem:ClientRootAccess to the task role, or use an access point whose "
+         "root directory belongs to its posixUser."},
     [CAUSE_SQUASHED_IDENTITY] =
         {"SquashedIdentity", 24, "the server applies another identity than this process has",
-         "Set the posixUser of the access point to the owner of the directory, or give the "
-         "directory to that posixUser."},
+         "Give the directory to the posixUser of the access point, or use an access point whose "
+         "root directory belongs to its posixUser."},
     [CAUSE_WRONG_OWNER] =
         {"WrongOwner", 25, "new files belong to somebody else than expected",
          "Set the posixUser of the access point to the ids that are expected, or expect those "

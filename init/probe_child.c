@@ -283,7 +283,7 @@ static int open_listing(const struct hands *h, DIR **ret_list)
     DIR *list = fdopendir(fd);
     if (!list)
         return -errno;
-    fd = -1;
+    (void)take_fd(&fd);
     *ret_list = list;
     return 0;
 }
@@ -298,6 +298,14 @@ static int list_directory(struct hands *h)
     return readdir(list) || errno == 0 ? 0 : -errno;
 }
 
+/* Can it be locked, so that no live probe holds it? */
+static bool is_free(const struct hands *h, const char *name)
+{
+    _cleanup_close_ int fd =
+        openat(h->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd >= 0 && ofd_lock(fd, F_WRLCK, 0, 0) == 0;
+}
+
 static bool remove_leftover(const struct hands *h, const char *name)
 {
     struct stat attributes;
@@ -306,15 +314,7 @@ static bool remove_leftover(const struct hands *h, const char *name)
         return false;
     if (S_ISDIR(attributes.st_mode))
         return unlinkat(h->dir, name, AT_REMOVEDIR) == 0;
-    if (!S_ISREG(attributes.st_mode))
-        return false;
-    _cleanup_close_ int fd =
-        openat(h->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 || ofd_lock(fd, F_WRLCK, 0, 0) < 0)
-        return false;
-    cleanup_close_p(&fd);
-    fd = -1;
-    return unlinkat(h->dir, name, 0) == 0;
+    return S_ISREG(attributes.st_mode) && is_free(h, name) && unlinkat(h->dir, name, 0) == 0;
 }
 
 /* Not being able to list or remove is no reason to keep an app from starting. */

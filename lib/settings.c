@@ -47,7 +47,7 @@ static const struct setting table[] = {
     {"stop_timeout", SETTING_DURATION, SIDE, AT(stop_timeout_ms), "30s", 5 * SECOND, 10 * MINUTE,
      NULL, "The container's stopTimeout: two seconds less after SIGTERM the sidecar is gone"},
 
-    {"state.dir", SETTING_TEXT, INIT | SIDE | WATCH, AT(state_dir), ".efs-sidecar", 1, 255, NULL,
+    {"state.dir", SETTING_TEXT, SIDE | WATCH, AT(state_dir), ".efs-sidecar", 1, 255, NULL,
      "Name of the state directory on each mount"},
     {"state.gid", SETTING_COUNT, SIDE, AT(state_gid), "-1", -1, ID_MAX, NULL,
      "Group of what the sidecar makes on the share; -1 leaves it as created"},

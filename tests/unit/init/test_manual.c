@@ -1,0 +1,69 @@
+/* The manual page and docs/checks.md say what the tables in the program say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "init/cause.h"
+#include "lib/cleanup.h"
+#include "lib/settings.h"
+
+static char manual[64 * 1024], checks[64 * 1024];
+
+static void read_file(const char *name, char *text, size_t size)
+{
+    FILE *file = fopen(name, "re");
+    if (!file)
+        fail_msg("%s is missing", name);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
+static int read_docs(void **state)
+{
+    read_file("docs/man/efs-init.8", manual, sizeof(manual));
+    read_file("docs/checks.md", checks, sizeof(checks));
+    return 0;
+}
+
+static void test_causes(void **state)
+{
+    for (int i = CAUSE_NONE + 1; i < CAUSE_COUNT; i++) {
+        const struct cause_info *cause = &cause_table[i];
+        char row[1024], item[512];
+        snprintf(row, sizeof(row), "| %d | %s | %s | %s |\n", cause->exit_code, cause->name,
+                 cause->meaning, cause->fix);
+        snprintf(item, sizeof(item), ".It %d\n.Sy %s :\n%s.\n", cause->exit_code, cause->name,
+                 cause->meaning);
+        if (!strstr(checks, row))
+            fail_msg("docs/checks.md lacks the row: %s", row);
+        if (!strstr(manual, item))
+            fail_msg("docs/man/efs-init.8 lacks the item: %s", item);
+    }
+}
+
+static void test_options(void **state)
+{
+    _cleanup_free_ char *options = NULL;
+    size_t size;
+    FILE *out = open_memstream(&options, &size);
+    assert_non_null(out);
+    config_print_mdoc(&settings_table, PROGRAM_INIT, out);
+    fclose(out);
+    assert_true(size > 0);
+    if (!strstr(manual, options))
+        fail_msg("docs/man/efs-init.8 does not have these options as they are:\n%s", options);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_causes),
+        cmocka_unit_test(test_options),
+    };
+    return cmocka_run_group_tests_name("manual", tests, read_docs, NULL);
+}
