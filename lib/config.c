@@ -96,7 +96,8 @@ static void unknown_name(const struct config_table *table, const char *name, uns
                          const char *what, struct config_report *report)
 {
     char candidate[NAME_TEXT], nearest[NAME_TEXT] = "";
-    unsigned best = 4;
+    /* A third of the letters wrong, at most three, is a typing error; more is another word. */
+    unsigned most = (unsigned)strlen(name) / 3, best = (most < 3 ? most : 3) + 1;
     for (size_t i = 0; i < table->n; i++) {
         if (!(table->settings[i].programs & programs))
             continue;

@@ -164,7 +164,7 @@ static void test_all_errors_at_once(void **state)
     assert_reports("EFS_SIDECAR_PROFLE; did you mean EFS_SIDECAR_PROFILE?");
     assert_reports("EFS_SIDECAR_METRICS_INTERVAL: \"1ms\" wants a duration");
     assert_reports("--watch-max-dirs: \"no\" wants a whole number from 1 to 1000000");
-    assert_reports("unknown option --nonsense");
+    assert_reports("unknown option --nonsense\n"); /* no guess */
     assert_reports("--run-dir wants a value");
     assert_int_equal(report.n_errors, 8); /* and profile.a */
 }
