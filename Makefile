@@ -112,7 +112,7 @@ $(CLUSTER_TOOLS):
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter %.so,$@),-shared $(LDFLAGS),$(ALL_LDFLAGS)) -o $@ $^
 
 # ---- lint ----
-LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c)
+LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c)
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^#!.*(bash|sh)$$' 2>/dev/null)
 lint: lint-format lint-headers lint-tidy lint-cppcheck lint-shell ## format, self-contained headers, clang-tidy, cppcheck, shellcheck
 	@echo "lint: clean"
@@ -159,6 +159,18 @@ test: ## install what is missing, then unit, integration and cluster tests
 	$(Q)$(MAKE) --no-print-directory integration
 	$(Q)$(MAKE) --no-print-directory cluster
 
+# ---- manual pages: the settings in them come from the table ----
+$(BUILD)/tests/man-settings: $(call obj,docs/man/settings.c) $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
+
+man: $(BUILD)/tests/man-settings ## put the settings into the manual pages
+	$(Q)docs/man/update $(abspath $<)
+
+man-check: $(BUILD)/tests/man-settings ## fail when a manual page differs from the table of settings
+	$(Q)docs/man/update --check $(abspath $<)
+
 deps: ## install what is missing of the Debian packages that the tests need
 	$(Q)tests/deps test
 
@@ -168,4 +180,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all deps unit test cluster cluster-tools clean help
+.PHONY: all man man-check deps unit test cluster cluster-tools clean help
