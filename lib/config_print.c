@@ -84,6 +84,12 @@ void config_print_mdoc(const struct config_table *table, unsigned program, FILE 
         if (*setting->initial)
             fprintf(out, "The default is\n.Ql %s .\n", setting->initial);
     }
+    fputs(".It Fl -config Ns = Ns Ar FILE , Fl c Ar FILE , Ev EFS_SIDECAR_CONFIG\n"
+          "JSON file with any of the settings.\n"
+          ".It Fl -check\n"
+          "Print what the settings are and where they came from, and exit.\n"
+          ".It Fl -version , Fl V\n.It Fl -help , Fl h\n",
+          out);
 }
 
 static void append_names(FILE *out, const struct name_list *list)
