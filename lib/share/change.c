@@ -27,6 +27,7 @@ static const char *const reason_names[] = {
     [CHANGE_REASON_UNLINKED] = "unlinked",
     [CHANGE_REASON_RESTART] = "restart",
     [CHANGE_REASON_ROOT_REPLACED] = "root_replaced",
+    [CHANGE_REASON_RENAMED] = "renamed",
 };
 
 const char *change_op_name(enum change_op op)

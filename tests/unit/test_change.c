@@ -143,7 +143,7 @@ static void test_fields_that_do_not_fit_together(void **state)
         {.op = CHANGE_CREATE, .path = "a", .from = "b"},
         {.op = CHANGE_RESYNC, .path = "a"},
         {.op = CHANGE_CREATE, .path = "a", .reason = CHANGE_REASON_OVERFLOW},
-        {.op = CHANGE_RESYNC, .path = "a", .reason = CHANGE_REASON_ROOT_REPLACED + 1},
+        {.op = CHANGE_RESYNC, .path = "a", .reason = CHANGE_REASON_RENAMED + 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(change_encode(&bad[i], bytes, sizeof(bytes)), -EINVAL);
