@@ -1,0 +1,257 @@
+/*
+ * efs-watch: the change feed of one directory tree.
+ *
+ * By hand it prints a JSON line per change; `--child=FD` makes it talk frames with the sidecar (see
+ * lib/share/watch_frames.h). This is the one program that links libinotifytools (GPL-2.0).
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/bytes.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/frame.h"
+#include "lib/fs.h"
+#include "lib/log.h"
+#include "lib/parse.h"
+#include "lib/settings.h"
+#include "watchers/tracker.h"
+
+enum { EXIT_USAGE = 64, STATUS_INTERVAL_MS = 1000, LOG_WAIT_MS = 200 };
+
+struct watch {
+    struct tracker tracker;
+    struct sink sink;
+    struct frame_reader control;
+    int child_fd, signal_fd;
+    bool stopping;
+    int64_t status_ms;
+    uint8_t status[WATCH_STATUS_MAX]; /* as it was sent last */
+    int status_length;
+};
+
+static const char *const always_excluded[] = {".efs-sidecar", ".efs-stage"};
+
+static int take_frames(struct watch *w, struct error *err)
+{
+    int r = frame_reader_fill(&w->control, w->child_fd);
+    if (r < 0) /* the sidecar is gone */
+        return r;
+    struct frame frame;
+    while ((r = frame_reader_next(&w->control, &frame)) == 1) {
+        if (frame.type == WATCH_FRAME_STOP)
+            w->stopping = true;
+        else if (frame.type == WATCH_FRAME_PING && frame.length == sizeof(uint64_t))
+            tracker_ping(&w->tracker, get_le64(frame.payload));
+        else
+            return error_set(err, EBADMSG, "the sidecar sent a frame of unknown type %u",
+                             frame.type);
+    }
+    return r < 0 ? error_set(err, EBADMSG, "the sidecar sent what is no frame") : 0;
+}
+
+/* Counters change all the time, so at most once a second and only if something differs. */
+static int send_status(struct watch *w)
+{
+    struct watch_status status;
+    uint8_t bytes[WATCH_STATUS_MAX];
+    int64_t now_ms = clock_now_ms();
+    tracker_status(&w->tracker, &status);
+    int n = watch_status_encode(&status, bytes, sizeof(bytes));
+    if (n < 0 || (n == w->status_length && memcmp(bytes, w->status, (size_t)n) == 0)) {
+        w->status_ms = CLOCK_NEVER;
+        return n < 0 ? n : 0;
+    }
+    if (w->status_ms == CLOCK_NEVER)
+        w->status_ms = now_ms + STATUS_INTERVAL_MS;
+    if (now_ms < w->status_ms || !sink_has_room(&w->sink))
+        return 0;
+    memcpy(w->status, bytes, (size_t)n);
+    w->status_length = n;
+    w->status_ms = now_ms + STATUS_INTERVAL_MS;
+    int r = w->sink.ops->status(&w->sink, &status);
+    return r < 0 ? r : sink_flush(&w->sink);
+}
+
+static int wait_for_work(struct watch *w, struct error *err)
+{
+    int64_t deadline_ms = tracker_deadline_ms(&w->tracker);
+    if (w->child_fd >= 0 && w->status_ms < deadline_ms)
+        deadline_ms = w->status_ms;
+    struct pollfd fds[] = {
+        {.fd = w->signal_fd, .events = POLLIN},
+        {.fd = tracker_wants_events(&w->tracker) ? w->tracker.source.fd : -1, .events = POLLIN},
+        {.fd = w->sink.fd, .events = sink_is_waiting(&w->sink) ? POLLOUT : 0},
+        {.fd = w->child_fd, .events = POLLIN},
+    };
+    if (poll(fds, ARRAY_LEN(fds), clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
+        return error_set_errno(err, errno, "poll failed");
+    if (fds[0].revents)
+        w->stopping = true;
+    if (fds[2].revents & (POLLERR | POLLHUP) && !(fds[2].revents & POLLOUT))
+        return -EPIPE;
+    if (fds[2].revents & POLLOUT) {
+        int r = sink_flush(&w->sink);
+        if (r < 0)
+            return r;
+        w->tracker.stuck = false;
+    }
+    return fds[3].revents ? take_frames(w, err) : 0;
+}
+
+static int run(struct watch *w, struct error *err)
+{
+    int r = w->sink.ops->hello(&w->sink, w->tracker.epoch);
+    while (r == 0 && !w->stopping) {
+        r = tracker_step(&w->tracker, err);
+        if (r == 0 && w->child_fd >= 0)
+            r = send_status(w);
+        if (r == 0)
+            r = wait_for_work(w, err);
+    }
+    if (r == 0 || r == -ESTALE) /* what is known is still told, if that takes no waiting */
+        tracker_drain(&w->tracker);
+    return r;
+}
+
+/* --child=FD and --existing are between the sidecar and us, not settings of the user. */
+static int take_own_options(int *argc, char **argv, int *ret_child_fd, bool *ret_existing)
+{
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        int64_t fd;
+        if (strcmp(argv[i], "--existing") == 0) {
+            *ret_existing = true;
+        } else if (strncmp(argv[i], "--child=", 8) == 0) {
+            if (parse_i64(argv[i] + 8, 3, 1 << 20, &fd) < 0)
+                return -EINVAL;
+            *ret_child_fd = (int)fd;
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return 0;
+}
+
+static void print_help(void)
+{
+    puts("Usage: efs-watch [OPTION]... DIR\n"
+         "Print one JSON line for each change below DIR. Never writes to DIR.\n\n"
+         "  --existing               first report what is there\n"
+         "  --child=FD               talk with the sidecar on this socket\n"
+         "  --help, --version, --check\n");
+    config_print_help(&settings_table, PROGRAM_WATCH, stdout);
+}
+
+static int check_paths(const struct name_list *paths)
+{
+    for (size_t i = 0; i < paths->n; i++) {
+        if (fs_check_relative(paths->names[i]) < 0) {
+            fprintf(stderr,
+                    "error: watch.paths: \"%s\" is not a path below the watched directory: it must "
+                    "be relative, without \"..\" or \".\"\n",
+                    paths->names[i]);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int start(struct watch *w, const struct tracker_options *options, int child_fd,
+                 struct error *err)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    w->status_ms = 0;
+    w->child_fd = child_fd;
+    w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (w->signal_fd < 0)
+        return error_set_errno(err, errno, "cannot wait for signals");
+    if (child_fd >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return error_set_errno(err, errno, "cannot tie efs-watch to its parent");
+    int r = sink_open(&w->sink, child_fd >= 0 ? &sink_frames : &sink_lines,
+                      child_fd >= 0 ? child_fd : STDOUT_FILENO);
+    return r < 0 ? error_set_errno(err, -r, "cannot start")
+                 : tracker_open(&w->tracker, options, &w->sink, err);
+}
+
+static int watch(const struct settings *settings, const char *root, int child_fd, bool existing)
+{
+    static struct watch w;
+    const char *excludes[CONFIG_NAMES_MAX + ARRAY_LEN(always_excluded) + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(always_excluded); i++)
+        excludes[n++] = always_excluded[i];
+    excludes[n++] = settings->state_dir;
+    for (size_t i = 0; i < settings->watch_exclude.n; i++)
+        excludes[n++] = settings->watch_exclude.names[i];
+
+    struct tracker_options options = {
+        .root = root,
+        .scope = {.excludes = excludes,
+                  .exclude_count = n,
+                  .paths = (const char *const *)settings->watch_paths.names,
+                  .path_count = settings->watch_paths.n},
+        .max_dirs = (size_t)settings->watch_max_dirs,
+        .batch_ms = settings->watch_batch_ms,
+        .existing = existing,
+    };
+    struct error err = {0};
+    int r = start(&w, &options, child_fd, &err);
+    if (r == 0)
+        r = run(&w, &err);
+    if (r < 0 && r != -EPIPE) /* the reader may leave at any time */
+        log_error("%s", err.text);
+    return r < 0 && r != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct settings settings;
+    static struct config_report report;
+    enum config_action action;
+    int first, child_fd = -1;
+    bool existing = false;
+    if (take_own_options(&argc, argv, &child_fd, &existing) < 0) {
+        fputs("error: --child needs the number of an open socket\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (config_load(&settings_table, PROGRAM_WATCH, argc, argv, &settings, &action, &first,
+                    &report) < 0) {
+        fputs(report.text, stderr);
+        return EXIT_USAGE;
+    }
+    int status = EXIT_SUCCESS;
+    if (action == CONFIG_HELP) {
+        print_help();
+    } else if (action == CONFIG_VERSION) {
+        puts("efs-watch " EFS_SIDECAR_VERSION);
+    } else if (action == CONFIG_CHECK) {
+        status = check_paths(&settings.watch_paths) < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+    } else if (argc - first != 1) {
+        fputs("error: exactly one directory to watch is needed; try efs-watch --help\n", stderr);
+        status = EXIT_USAGE;
+    } else if (check_paths(&settings.watch_paths) < 0) {
+        status = EXIT_USAGE;
+    } else {
+        log_open("efs-watch", settings.log_level);
+        status = watch(&settings, argv[first], child_fd, existing);
+        log_close(LOG_WAIT_MS);
+    }
+    config_release(&settings_table, &settings);
+    return status;
+}

@@ -1,0 +1,230 @@
+#include "watchers/pending.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pending_init(struct pending *p)
+{
+    memset(p, 0, sizeof(*p));
+    TAILQ_INIT(&p->queue);
+}
+
+static struct pending_entry **find(struct pending *p, const struct dir *dir, const char *name,
+                                   uint32_t hash)
+{
+    struct pending_entry **e = &p->buckets[hash % PENDING_BUCKETS];
+    while (*e && ((*e)->hash != hash || (*e)->dir != dir || strcmp((*e)->text, name) != 0))
+        e = &(*e)->hash_next;
+    return e;
+}
+
+/* From now on a later event for the same name makes a note of its own. */
+static void seal(struct pending *p, struct pending_entry *entry)
+{
+    if (entry->kind != PENDING_NOTE || entry->sealed)
+        return;
+    struct pending_entry **e = &p->buckets[entry->hash % PENDING_BUCKETS];
+    while (*e != entry)
+        e = &(*e)->hash_next;
+    *e = entry->hash_next;
+    entry->sealed = true;
+}
+
+static struct pending_entry *append(struct pending *p, enum pending_kind kind, size_t text_bytes)
+{
+    size_t bytes = sizeof(struct pending_entry) + text_bytes;
+    struct pending_entry *entry = calloc(1, bytes);
+    if (!entry)
+        return NULL;
+    entry->kind = (uint8_t)kind;
+    entry->bytes = (uint32_t)bytes;
+    TAILQ_INSERT_TAIL(&p->queue, entry, order);
+    p->count++;
+    p->bytes += bytes;
+    return entry;
+}
+
+void pending_remove(struct pending *p, struct pending_entry *entry)
+{
+    seal(p, entry);
+    if (entry->kind == PENDING_NOTE)
+        LIST_REMOVE(entry, in_dir);
+    TAILQ_REMOVE(&p->queue, entry, order);
+    p->count--;
+    p->bytes -= entry->bytes;
+    free(entry);
+}
+
+static bool is_mark(const struct pending_entry *entry)
+{
+    return entry->kind == PENDING_PONG || entry->kind == PENDING_READY;
+}
+
+void pending_clear(struct pending *p)
+{
+    for (struct pending_entry *entry = TAILQ_FIRST(&p->queue), *next; entry; entry = next) {
+        next = TAILQ_NEXT(entry, order);
+        if (!is_mark(entry))
+            pending_remove(p, entry);
+    }
+}
+
+void pending_release(struct pending *p)
+{
+    while (!TAILQ_EMPTY(&p->queue))
+        pending_remove(p, TAILQ_FIRST(&p->queue));
+}
+
+void pending_forget(struct pending *p, struct dir *dir)
+{
+    while (!LIST_EMPTY(&dir->pending))
+        pending_remove(p, LIST_FIRST(&dir->pending));
+}
+
+struct pending_entry *pending_first(const struct pending *p)
+{
+    return TAILQ_FIRST(&p->queue);
+}
+
+/* What one note says for two events: the later word wins, but a new file stays new. */
+static enum change_op merge(enum change_op old, enum change_op op)
+{
+    if (op == CHANGE_DELETE || op == CHANGE_CREATE)
+        return op;
+    if (old == CHANGE_CREATE || (old == CHANGE_MODIFY && op == CHANGE_ATTRIB))
+        return old;
+    return op;
+}
+
+int pending_note(struct pending *p, struct dir *dir, const char *name, enum change_op op,
+                 unsigned flags)
+{
+    uint32_t hash = name_hash(dir, name);
+    struct pending_entry *e = *find(p, dir, name, hash);
+    if (e && op == CHANGE_DELETE && e->op == CHANGE_CREATE && e->unknown) {
+        pending_remove(p, e); /* came and went: nobody has to know */
+        return 0;
+    }
+    /* Whoever hears that a directory is gone forgets all below, so that must be told by itself. */
+    if (e && e->op == CHANGE_DELETE && (e->is_dir || flags & PENDING_IS_DIR)) {
+        seal(p, e);
+        e = NULL;
+    }
+    if (e) {
+        e->op = (uint8_t)merge(e->op, op);
+        e->is_dir = flags & PENDING_IS_DIR;
+        return 0;
+    }
+    size_t name_bytes = strlen(name) + 1;
+    e = append(p, PENDING_NOTE, name_bytes);
+    if (!e)
+        return -ENOMEM;
+    memcpy(e->text, name, name_bytes);
+    e->op = (uint8_t)op;
+    e->is_dir = flags & PENDING_IS_DIR;
+    e->unknown = flags & PENDING_UNKNOWN;
+    e->dir = dir;
+    e->hash = hash;
+    e->hash_next = p->buckets[hash % PENDING_BUCKETS];
+    p->buckets[hash % PENDING_BUCKETS] = e;
+    LIST_INSERT_HEAD(&dir->pending, e, in_dir);
+    return 0;
+}
+
+/* A path that is longer than can be told is cut to nothing: the rename becomes delete or create. */
+static int record_rename(struct pending *p, struct dir *from_dir, const char *from_name,
+                         struct dir *dir, const char *name, bool is_dir)
+{
+    char from_buffer[CHANGE_PATH_MAX + 1], buffer[CHANGE_PATH_MAX + 1];
+    const char *from = wd_table_path(from_dir, from_name, from_buffer);
+    const char *path = wd_table_path(dir, name, buffer);
+    if (!from && !path)
+        return 0;
+    if (!from || !path) {
+        struct dir *there = from ? from_dir : dir;
+        return pending_note(p, there, from ? from_name : name, from ? CHANGE_DELETE : CHANGE_CREATE,
+                            is_dir ? PENDING_IS_DIR : 0);
+    }
+    size_t path_bytes = strlen(path) + 1, from_bytes = strlen(from) + 1;
+    struct pending_entry *e = append(p, PENDING_RECORD, path_bytes + from_bytes);
+    if (!e)
+        return -ENOMEM;
+    memcpy(e->text, path, path_bytes);
+    memcpy(e->text + path_bytes, from, from_bytes);
+    e->from = (uint16_t)path_bytes;
+    e->op = CHANGE_RENAME;
+    e->is_dir = is_dir;
+    return 0;
+}
+
+static void move_notes_behind(struct pending *p, const struct dir *moved)
+{
+    struct pending_queue behind = TAILQ_HEAD_INITIALIZER(behind);
+    for (struct pending_entry *e = TAILQ_FIRST(&p->queue), *next; e; e = next) {
+        next = TAILQ_NEXT(e, order);
+        bool below = e->kind == PENDING_NOTE && wd_table_is_under(e->dir, moved);
+        if (below || (is_mark(e) && !TAILQ_EMPTY(&behind))) {
+            TAILQ_REMOVE(&p->queue, e, order);
+            TAILQ_INSERT_TAIL(&behind, e, order);
+        }
+    }
+    TAILQ_CONCAT(&p->queue, &behind, order);
+}
+
+int pending_rename(struct pending *p, struct dir *from_dir, const char *from_name, struct dir *dir,
+                   const char *name, struct dir *moved, unsigned flags)
+{
+    struct pending_entry *source = *find(p, from_dir, from_name, name_hash(from_dir, from_name));
+    struct pending_entry *target = *find(p, dir, name, name_hash(dir, name));
+    bool target_unknown = target && target->unknown;
+    if (target && target->op == CHANGE_DELETE && target->is_dir)
+        seal(p, target);
+    else if (target)
+        pending_remove(p, target); /* what was there has been replaced */
+
+    if (source && source->op == CHANGE_CREATE && source->unknown && !(flags & PENDING_IS_DIR)) {
+        pending_remove(p, source); /* written under another name first: it is new here */
+        return pending_note(p, dir, name, CHANGE_CREATE, target_unknown ? PENDING_UNKNOWN : 0);
+    }
+    enum change_op later = 0;
+    if (source && (flags & PENDING_IS_DIR || source->op == CHANGE_DELETE)) {
+        seal(p, source);
+    } else if (source) { /* its news hold under the new name */
+        later = source->op;
+        pending_remove(p, source);
+    }
+    int r = record_rename(p, from_dir, from_name, dir, name, flags & PENDING_IS_DIR);
+    if (r == 0 && later)
+        r = pending_note(p, dir, name, later, flags);
+    if (r == 0 && moved)
+        move_notes_behind(p, moved);
+    return r;
+}
+
+int pending_resync(struct pending *p, const char *path, enum change_reason reason)
+{
+    size_t path_bytes = strlen(path) + 1;
+    struct pending_entry *e = append(p, PENDING_RECORD, path_bytes);
+    if (!e)
+        return -ENOMEM;
+    memcpy(e->text, path, path_bytes);
+    e->op = CHANGE_RESYNC;
+    e->reason = (uint8_t)reason;
+    e->is_dir = true;
+    return 0;
+}
+
+int pending_pong(struct pending *p, uint64_t nonce)
+{
+    struct pending_entry *e = append(p, PENDING_PONG, 1);
+    if (!e)
+        return -ENOMEM;
+    e->nonce = nonce;
+    return 0;
+}
+
+int pending_ready(struct pending *p)
+{
+    return append(p, PENDING_READY, 1) ? 0 : -ENOMEM;
+}

@@ -1,0 +1,96 @@
+/*
+ * pending: changes that were seen and not yet told, at most one per path where that is possible.
+ *
+ * There are two kinds of entries in one queue:
+ *   notes    "something happened to NAME in DIR". Later events for the same name merge into the
+ *            note; its path is worked out when it is told, so it is right also when a directory
+ *            above was renamed meanwhile.
+ *   records  renames and resyncs, whose text is fixed, and marks (pong, ready).
+ * When a directory is renamed the notes below it are moved behind the record of the rename, because
+ * they carry the new path, and so are marks behind such notes. Nothing else changes its place.
+ *
+ *     pending_note(&pending, dir, "name", CHANGE_CREATE, PENDING_UNKNOWN);
+ *     while ((entry = pending_first(&pending))) {
+ *         ... tell it ...
+ *         pending_remove(&pending, entry);
+ *     }
+ *     pending_forget(&pending, dir);                   // before dir is freed
+ *
+ * The caller keeps the number bounded: it stops reading events while pending_is_full().
+ * All return 0 or -ENOMEM. Threads: one.
+ */
+#ifndef WATCHERS_PENDING_H
+#define WATCHERS_PENDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/share/change.h"
+#include "watchers/wd_table.h"
+
+enum {
+    PENDING_MAX = 16 * 1024, /* as many as the kernel's queue holds by default */
+    PENDING_BYTES_MAX = 4 * 1024 * 1024,
+    PENDING_BUCKETS = 4096,
+};
+
+enum pending_flags {
+    PENDING_IS_DIR = 1 << 0,
+    PENDING_UNKNOWN = 1 << 1, /* nothing was ever told about this name: it did not exist before */
+};
+
+enum pending_kind { PENDING_NOTE, PENDING_RECORD, PENDING_PONG, PENDING_READY };
+
+struct pending_entry {
+    TAILQ_ENTRY(pending_entry) order;
+    LIST_ENTRY(pending_entry) in_dir;
+    struct pending_entry *hash_next;
+    struct dir *dir; /* of a note */
+    uint64_t nonce;  /* of a pong */
+    uint32_t hash;
+    uint32_t bytes;
+    uint16_t from; /* of a rename: where in text the old path starts */
+    uint8_t kind, op, reason;
+    bool is_dir, unknown;
+    bool sealed; /* a later event makes a note of its own */
+    char text[]; /* a note's name, a record's path */
+};
+TAILQ_HEAD(pending_queue, pending_entry);
+
+struct pending {
+    struct pending_queue queue;
+    struct pending_entry *buckets[PENDING_BUCKETS];
+    size_t count, bytes;
+};
+
+void pending_init(struct pending *pending);
+void pending_clear(struct pending *pending); /* all but marks */
+void pending_release(struct pending *pending);
+
+/* op: create, modify, delete or attrib. */
+int pending_note(struct pending *pending, struct dir *dir, const char *name, enum change_op op,
+                 unsigned flags);
+
+/* from_name in from_dir is name in dir now. To be called before the table learns of it; moved: what
+ * the table has for from_name. */
+int pending_rename(struct pending *pending, struct dir *from_dir, const char *from_name,
+                   struct dir *dir, const char *name, struct dir *moved, unsigned flags);
+
+int pending_resync(struct pending *pending, const char *path, enum change_reason reason);
+int pending_pong(struct pending *pending, uint64_t nonce);
+int pending_ready(struct pending *pending);
+
+struct pending_entry *pending_first(const struct pending *pending);
+void pending_remove(struct pending *pending, struct pending_entry *entry);
+
+/* Remove the notes in dir. */
+void pending_forget(struct pending *pending, struct dir *dir);
+
+static inline bool pending_is_full(const struct pending *pending)
+{
+    return pending->count >= PENDING_MAX || pending->bytes >= PENDING_BYTES_MAX;
+}
+
+#endif

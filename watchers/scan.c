@@ -1,0 +1,370 @@
+#include "watchers/scan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/fs.h"
+#include "lib/log.h"
+
+enum { ENTRIES_PER_SLICE = 256, BLIND_RETRY_MS = 60 * 1000 };
+
+static void dequeue(struct tracker *t, struct dir *dir)
+{
+    if (dir->waiting)
+        TAILQ_REMOVE(&t->scan_waiting, dir, scan);
+    dir->waiting = false;
+    if (!dir->queued)
+        return;
+    dir->queued = false;
+    TAILQ_REMOVE(&t->scan_queue, dir, scan);
+    t->scan_queued--;
+}
+
+void scan_enqueue(struct tracker *t, struct dir *dir)
+{
+    if (dir->queued)
+        return;
+    dequeue(t, dir);
+    dir->queued = true;
+    TAILQ_INSERT_TAIL(&t->scan_queue, dir, scan);
+    t->scan_queued++;
+}
+
+void scan_moved(struct tracker *t, const struct dir *moved)
+{
+    for (struct dir *dir = TAILQ_FIRST(&t->scan_waiting), *next; dir; dir = next) {
+        next = TAILQ_NEXT(dir, scan);
+        if (wd_table_is_under(dir, moved))
+            scan_enqueue(t, dir);
+    }
+}
+
+static void stop_reading(struct tracker *t)
+{
+    if (t->stream)
+        closedir(t->stream);
+    t->stream = NULL;
+    t->scanning = NULL;
+}
+
+bool scan_is_idle(const struct tracker *t)
+{
+    return !t->scanning && TAILQ_EMPTY(&t->scan_queue);
+}
+
+void scan_close(struct tracker *t)
+{
+    if (t->opened && t->opened_fd != t->root_fd)
+        close(t->opened_fd);
+    t->opened = NULL;
+    t->opened_fd = -1;
+}
+
+void scan_forget(struct tracker *t, struct dir *dir)
+{
+    dequeue(t, dir);
+    if (t->scanning == dir)
+        stop_reading(t);
+    if (t->opened == dir)
+        scan_close(t);
+    if (dir->blind)
+        t->blind.stale = true;
+}
+
+int scan_open(struct tracker *t, struct dir *dir, int *ret_fd)
+{
+    if (t->opened != dir) {
+        char buffer[CHANGE_PATH_MAX + 1];
+        int fd = t->root_fd;
+        if (dir != t->dirs.root) {
+            const char *path = wd_table_path(dir, "", buffer);
+            if (!path)
+                return -ENAMETOOLONG;
+            int r = fs_open_beneath(t->root_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &fd);
+            if (r < 0)
+                return r;
+        }
+        scan_close(t);
+        t->opened = dir;
+        t->opened_fd = fd;
+    }
+    *ret_fd = t->opened_fd;
+    return 0;
+}
+
+static const char *blind_cause(int code)
+{
+    switch (code) {
+    case ENOSPC:
+        return "this user's fs.inotify.max_user_watches are used up; raise it with sysctl on the "
+               "host, or watch less: watch.paths, watch.exclude";
+    case EDQUOT:
+        return "watch.max_dirs directories are watched already; raise it, or watch less: "
+               "watch.paths, watch.exclude";
+    case EXDEV:
+        return "another file system is mounted there; give it a watcher of its own";
+    case ENAMETOOLONG:
+        return "its path has more than 4095 bytes";
+    default:
+        return strerror(code);
+    }
+}
+
+/* What lies at name in dir is not watched: say so in the log, in the status and in the feed. */
+static int note_blind(struct tracker *t, struct dir *dir, const char *name, int code)
+{
+    struct blind *b = &t->blind;
+    char buffer[CHANGE_PATH_MAX + 1];
+    const char *path = wd_table_path(dir, name, buffer);
+    if (!path)
+        path = wd_table_path(dir, "", buffer);
+    dir->blind = true;
+    b->total++;
+    if (code != EACCES && code != EPERM && code != EXDEV && code != ENAMETOOLONG)
+        b->retryable++;
+    if (b->listed < WATCH_BLIND_LISTED) {
+        log_warn("%s/%s is not watched: %s", t->options->root, path, blind_cause(code));
+        b->codes[b->listed] = code;
+        strncpy(b->paths[b->listed], path, WATCH_BLIND_PATH_MAX);
+        b->listed++;
+    } else if (b->total == WATCH_BLIND_LISTED + 1) {
+        log_warn("there are more directories that are not watched; the status counts them");
+    }
+    return tracker_resync(t, dir, name, CHANGE_REASON_BLIND);
+}
+
+int scan_found(struct tracker *t, struct dir *parent, const char *name, bool fresh)
+{
+    struct dir *dir = wd_table_child(&t->dirs, parent, name);
+    if (dir) {
+        /* Made after the start and read before its event came: then the read did not report. */
+        bool again = parent->deep || (fresh && !t->ready);
+        dir->deep |= parent->deep;
+        dir->fresh |= fresh && (again || dir->queued);
+        if (again || dir->wd < 0)
+            scan_enqueue(t, dir);
+        return 0;
+    }
+    if (t->dirs.count >= t->options->max_dirs)
+        tracker_reap(t, SIZE_MAX);
+    if (t->dirs.count >= t->options->max_dirs)
+        return note_blind(t, parent, name, EDQUOT);
+    enum scope_verdict verdict = scope_of(&t->options->scope, parent, name);
+    int r = wd_table_add(&t->dirs, parent, name, &dir);
+    if (r < 0)
+        return r;
+    dir->inside = verdict == SCOPE_INSIDE;
+    dir->fresh = fresh;
+    scan_enqueue(t, dir);
+    return 0;
+}
+
+static bool is_other_mount(const struct tracker *t, int fd)
+{
+    struct statx st;
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0 &&
+           st.stx_mask & STATX_MNT_ID && st.stx_mnt_id != t->root_mount;
+}
+
+/* Watch what has dir's name now. */
+static int arm(struct tracker *t, struct dir *dir, int *ret_fd)
+{
+    _cleanup_close_ int fd = -1;
+    int parent_fd, wd, r;
+    if (dir == t->dirs.root) {
+        fd = fcntl(t->root_fd, F_DUPFD_CLOEXEC, 0);
+    } else {
+        r = scan_open(t, dir->parent, &parent_fd);
+        if (r < 0)
+            return r;
+        fd = openat(parent_fd, dir->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    }
+    if (fd < 0)
+        return -errno;
+    if (is_other_mount(t, fd))
+        return -EXDEV;
+    r = inotify_source_arm(&t->source, fd, &wd);
+    if (r < 0)
+        return r;
+    if (dir->wd >= 0 && dir->wd != wd) {
+        inotify_source_disarm(&t->source, dir->wd);
+        dir->lost = true;
+    }
+    /* One inode under two names: a rename that we have yet to hear of. The name that was just
+     * looked up is right; the other has to be looked up again. */
+    struct dir *other = wd_table_bind(&t->dirs, dir, wd);
+    if (other) {
+        other->lost = true;
+        scan_enqueue(t, other);
+    }
+    if (dir->check)
+        dir->lost = true; /* another directory of the same name */
+    dir->check = false;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+static bool is_vanished(int r)
+{
+    return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ESTALE;
+}
+
+/* dir could not be watched. */
+static int give_up(struct tracker *t, struct dir *dir, int code)
+{
+    if (dir == t->dirs.root)
+        return -code;
+    if (is_vanished(-code) && !dir->check) {
+        /* Its delete, or a rename of it or of a directory above, is in the queue. */
+        dir->waiting = true;
+        TAILQ_INSERT_TAIL(&t->scan_waiting, dir, scan);
+        return 0;
+    }
+    int r = is_vanished(-code)
+                ? tracker_note(t, dir->parent, dir->name, CHANGE_DELETE, PENDING_IS_DIR)
+                : note_blind(t, dir->parent, dir->name, code);
+    wd_table_drop(&t->dirs, dir);
+    return r;
+}
+
+/* On the way to the watched paths only the next step matters. */
+static int follow_the_way(struct tracker *t, struct dir *dir)
+{
+    char buffer[CHANGE_PATH_MAX + 1], name[CHANGE_PATH_MAX + 1];
+    const char *path = wd_table_path(dir, "", buffer);
+    int r = 0;
+    for (size_t i = 0; path && i < t->options->scope.path_count && r == 0; i++) {
+        if (scope_next(&t->options->scope, i, path, name))
+            r = scan_found(t, dir, name, dir->fresh);
+    }
+    dir->fresh = dir->deep = dir->retry = false;
+    return r;
+}
+
+static int begin(struct tracker *t, struct dir *dir)
+{
+    _cleanup_close_ int fd = -1;
+    int r = arm(t, dir, &fd);
+    if (r < 0)
+        return give_up(t, dir, -r);
+    if (dir->lost) {
+        dir->lost = false;
+        dir->fresh = dir->deep = true;
+        r = tracker_resync(t, dir, "", CHANGE_REASON_RENAMED);
+        if (r < 0)
+            return r;
+    }
+    if (!dir->inside)
+        return follow_the_way(t, dir);
+    int stream_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (stream_fd < 0) {
+        int code = errno;
+        return is_vanished(-code) ? 0 : note_blind(t, dir, "", code);
+    }
+    t->stream = fdopendir(stream_fd);
+    if (!t->stream) {
+        close(stream_fd);
+        return -ENOMEM;
+    }
+    t->scanning = dir;
+    return 0;
+}
+
+/* The type of what readdir does not tell; DT_UNKNOWN: gone. */
+static unsigned char type_of(int dir_fd, const char *name)
+{
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return DT_UNKNOWN;
+    return S_ISDIR(st.st_mode) ? DT_DIR : DT_REG;
+}
+
+static int take_entry(struct tracker *t, struct dir *dir, const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || scope_is_silly(name) ||
+        scope_of(&t->options->scope, dir, name) == SCOPE_OUT)
+        return 0;
+    unsigned char type = entry->d_type;
+    if (type == DT_UNKNOWN)
+        type = type_of(dirfd(t->stream), name);
+    if (type == DT_UNKNOWN)
+        return 0;
+    if (dir->fresh) {
+        int r = tracker_note(t, dir, name, CHANGE_CREATE, type == DT_DIR ? PENDING_IS_DIR : 0);
+        if (r < 0)
+            return r;
+    }
+    return type == DT_DIR ? scan_found(t, dir, name, dir->fresh || dir->retry) : 0;
+}
+
+static int read_slice(struct tracker *t)
+{
+    struct dir *dir = t->scanning;
+    for (int n = 0; n < ENTRIES_PER_SLICE; n++) {
+        errno = 0;
+        const struct dirent *entry = readdir(t->stream);
+        if (!entry) {
+            int code = errno;
+            stop_reading(t);
+            if (code && !is_vanished(-code))
+                return note_blind(t, dir, "", code);
+            dir->fresh = dir->deep = dir->retry = false;
+            return 0;
+        }
+        int r = take_entry(t, dir, entry);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int scan_step(struct tracker *t, int64_t until_ms)
+{
+    int r = 0;
+    while (r == 0 && !scan_is_idle(t) && !pending_is_full(&t->pending)) {
+        if (t->scanning && wd_table_is_live(&t->dirs, t->scanning)) {
+            r = read_slice(t);
+        } else if (t->scanning) {
+            stop_reading(t);
+        } else {
+            struct dir *dir = TAILQ_FIRST(&t->scan_queue);
+            dequeue(t, dir);
+            if (wd_table_is_live(&t->dirs, dir))
+                r = begin(t, dir);
+        }
+        if (clock_now_ms() >= until_ms)
+            break;
+    }
+    return r;
+}
+
+static void retry_below(struct tracker *t, struct dir *dir)
+{
+    struct dir *child;
+    if (dir->blind) {
+        dir->blind = false;
+        dir->retry = true;
+        scan_enqueue(t, dir);
+    }
+    LIST_FOREACH(child, &dir->children, sibling)
+    retry_below(t, child);
+}
+
+void scan_retry(struct tracker *t, int64_t now_ms)
+{
+    if (t->blind.total == 0 || now_ms < t->retry_ms)
+        return;
+    t->retry_ms = now_ms + BLIND_RETRY_MS;
+    bool hope = t->blind.retryable > 0 && t->dirs.count < t->options->max_dirs &&
+                inotify_source_has_room(&t->source);
+    if (!hope && !t->blind.stale)
+        return;
+    t->blind = (struct blind){0};
+    retry_below(t, t->dirs.root);
+}

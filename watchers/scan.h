@@ -1,0 +1,41 @@
+/*
+ * scan: gets directories watched, then reads them.
+ *
+ * The watch comes first, so what changes during the read shows up as an event, and what was there
+ * before shows up in the read. Directories wait in a queue and are read in slices between events.
+ * Entries that vanish, or cannot be watched or read, never stop the rest.
+ *
+ * Part of the tracker (see tracker.h). All return 0 or -errno, where an errno means that the
+ * tracker cannot go on. Threads: one.
+ */
+#ifndef WATCHERS_SCAN_H
+#define WATCHERS_SCAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "watchers/tracker.h"
+
+/* There is a directory `name` in parent. fresh: report what is in it. */
+int scan_found(struct tracker *tracker, struct dir *parent, const char *name, bool fresh);
+
+void scan_enqueue(struct tracker *tracker, struct dir *dir);
+
+/* moved has another path now: what could not be found below it may be found now. */
+void scan_moved(struct tracker *tracker, const struct dir *moved);
+
+/* Work until the queue is empty, pending is full or the time is up. */
+int scan_step(struct tracker *tracker, int64_t until_ms);
+bool scan_is_idle(const struct tracker *tracker);
+
+/* Try again what was blind, when it is time and there is hope. */
+void scan_retry(struct tracker *tracker, int64_t now_ms);
+
+/* dir is about to be freed. */
+void scan_forget(struct tracker *tracker, struct dir *dir);
+
+/* An O_PATH descriptor of dir; stays open until the next call or scan_close(). */
+int scan_open(struct tracker *tracker, struct dir *dir, int *ret_fd);
+void scan_close(struct tracker *tracker);
+
+#endif

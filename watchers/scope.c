@@ -1,0 +1,63 @@
+#include "watchers/scope.h"
+
+#include <fnmatch.h>
+#include <limits.h>
+#include <string.h>
+
+#include "lib/share/change.h"
+
+static bool is_excluded(const struct scope *scope, const char *name)
+{
+    for (size_t i = 0; i < scope->exclude_count; i++) {
+        if (fnmatch(scope->excludes[i], name, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What follows prefix in path at a '/' boundary ("" if they are equal); NULL: another way. */
+static const char *path_rest(const char *path, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    if (n == 0)
+        return path;
+    if (strncmp(path, prefix, n) != 0 || (path[n] != '/' && path[n] != '\0'))
+        return NULL;
+    return path[n] ? path + n + 1 : path + n;
+}
+
+enum scope_verdict scope_of(const struct scope *scope, const struct dir *dir, const char *name)
+{
+    if (is_excluded(scope, name))
+        return SCOPE_OUT;
+    if (dir->inside)
+        return SCOPE_INSIDE;
+    char buffer[CHANGE_PATH_MAX + 1];
+    const char *path = wd_table_path(dir, name, buffer);
+    enum scope_verdict verdict = SCOPE_OUT;
+    for (size_t i = 0; path && i < scope->path_count && verdict != SCOPE_INSIDE; i++) {
+        const char *rest = path_rest(scope->paths[i], path);
+        if (rest)
+            verdict = *rest ? SCOPE_ON_THE_WAY : SCOPE_INSIDE;
+    }
+    return verdict;
+}
+
+const char *scope_next(const struct scope *scope, size_t i, const char *path, char *buffer)
+{
+    const char *rest = path_rest(scope->paths[i], path);
+    if (!rest || !*rest)
+        return NULL;
+    size_t n = strcspn(rest, "/");
+    memcpy(buffer, rest, n);
+    buffer[n] = '\0';
+    return buffer;
+}
+
+bool scope_is_silly(const char *name)
+{
+    if (strncmp(name, ".nfs", 4) != 0)
+        return false;
+    size_t digits = strspn(name + 4, "0123456789abcdef");
+    return digits >= 8 && name[4 + digits] == '\0';
+}

@@ -1,0 +1,131 @@
+#include "watchers/tell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/fs.h"
+#include "watchers/scan.h"
+
+static int64_t to_ns(struct statx_timestamp time)
+{
+    int64_t ns;
+    if (__builtin_mul_overflow(time.tv_sec, (int64_t)1000000000, &ns) ||
+        __builtin_add_overflow(ns, (int64_t)time.tv_nsec, &ns))
+        return time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
+
+/* Fill in what name in dir_fd has; if it has nothing the change goes without. */
+static void add_attributes(struct change *change, int dir_fd, const char *name)
+{
+    struct statx st;
+    if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+              STATX_TYPE | STATX_SIZE | STATX_MTIME | STATX_CTIME, &st) < 0)
+        return;
+    change->flags |= CHANGE_HAS_ATTRS;
+    change->size = st.stx_size;
+    change->mtime_ns = to_ns(st.stx_mtime);
+    change->ctime_ns = to_ns(st.stx_ctime);
+}
+
+static int tell_change(struct tracker *t, struct change *change)
+{
+    change->epoch = t->epoch;
+    change->sequence = ++t->sequence;
+    t->changes++;
+    if (change->op == CHANGE_RESYNC)
+        t->resyncs++;
+    return t->sink->ops->change(t->sink, change);
+}
+
+static int tell_note(struct tracker *t, const struct pending_entry *entry)
+{
+    char buffer[CHANGE_PATH_MAX + 1];
+    int dir_fd;
+    if (!wd_table_is_live(&t->dirs, entry->dir))
+        return 0; /* the delete of a directory above says it all */
+    struct change change = {
+        .op = entry->op,
+        .flags = entry->is_dir ? CHANGE_IS_DIR : 0,
+        .path = wd_table_path(entry->dir, entry->text, buffer),
+    };
+    if (!change.path)
+        return 0; /* too long; its directory was told as blind */
+    if (entry->op != CHANGE_DELETE && scan_open(t, entry->dir, &dir_fd) == 0)
+        add_attributes(&change, dir_fd, entry->text);
+    return tell_change(t, &change);
+}
+
+static int tell_record(struct tracker *t, const struct pending_entry *entry)
+{
+    struct change change = {
+        .op = entry->op,
+        .reason = entry->reason,
+        .flags = entry->is_dir ? CHANGE_IS_DIR : 0,
+        .path = entry->text,
+        .from = entry->from ? entry->text + entry->from : NULL,
+    };
+    if (entry->op == CHANGE_RENAME) {
+        char buffer[CHANGE_PATH_MAX + 1];
+        snprintf(buffer, sizeof(buffer), "%s", entry->text);
+        char *slash = strrchr(buffer, '/');
+        _cleanup_close_ int fd = -1;
+        if (slash)
+            *slash = '\0';
+        if (!slash)
+            add_attributes(&change, t->root_fd, entry->text);
+        else if (fs_open_beneath(t->root_fd, buffer, O_PATH | O_DIRECTORY, 0, &fd) == 0)
+            add_attributes(&change, fd, slash + 1);
+    }
+    return tell_change(t, &change);
+}
+
+static int tell_ready(struct tracker *t)
+{
+    struct watch_status status;
+    tracker_status(t, &status);
+    return t->sink->ops->ready(t->sink, t->options->root, &status);
+}
+
+static int tell_entry(struct tracker *t, const struct pending_entry *entry)
+{
+    switch ((enum pending_kind)entry->kind) {
+    case PENDING_NOTE:
+        return tell_note(t, entry);
+    case PENDING_RECORD:
+        return tell_record(t, entry);
+    case PENDING_READY:
+        return tell_ready(t);
+    case PENDING_PONG:
+        break;
+    }
+    struct watch_pong pong = {.nonce = entry->nonce, .scanning = tracker_scanning(t)};
+    return t->sink->ops->pong(t->sink, &pong);
+}
+
+int tell_step(struct tracker *t, int64_t until_ms)
+{
+    struct pending_entry *entry;
+    int r = 0;
+    t->stuck = false;
+    while ((entry = pending_first(&t->pending)) && clock_now_ms() < until_ms) {
+        if (!sink_has_room(t->sink)) {
+            r = sink_flush(t->sink);
+            t->stuck = r == 0 && !sink_has_room(t->sink);
+            if (r < 0 || t->stuck)
+                return r;
+        }
+        r = tell_entry(t, entry);
+        if (r < 0)
+            return r;
+        pending_remove(&t->pending, entry);
+    }
+    if (!entry)
+        t->flush_ms = CLOCK_NEVER;
+    return sink_flush(t->sink);
+}

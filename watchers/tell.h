@@ -1,0 +1,18 @@
+/*
+ * tell: hands pending changes to the sink, with the attributes that the file has now.
+ *
+ * One statx per change; a file that is gone by then is told without attributes, and its delete or
+ * rename follows. Part of the tracker (see tracker.h). Threads: one.
+ */
+#ifndef WATCHERS_TELL_H
+#define WATCHERS_TELL_H
+
+#include <stdint.h>
+
+#include "watchers/tracker.h"
+
+/* Until nothing is pending, the sink is full (tracker->stuck) or the time is up. -errno: the sink
+ * is gone, or no memory. */
+int tell_step(struct tracker *tracker, int64_t until_ms);
+
+#endif

@@ -1,0 +1,441 @@
+#include "watchers/tracker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "watchers/scan.h"
+#include "watchers/tell.h"
+
+enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, ROOT_CHECK_MS = 60 * 1000 };
+
+/* ---- what is noted ---- */
+
+static void tell_soon(struct tracker *t)
+{
+    if (t->flush_ms == CLOCK_NEVER)
+        t->flush_ms = clock_now_ms() + t->options->batch_ms;
+}
+
+int tracker_note(struct tracker *t, struct dir *dir, const char *name, enum change_op op,
+                 unsigned flags)
+{
+    tell_soon(t);
+    return pending_note(&t->pending, dir, name, op, flags);
+}
+
+int tracker_resync(struct tracker *t, const struct dir *dir, const char *name,
+                   enum change_reason reason)
+{
+    char buffer[CHANGE_PATH_MAX + 1];
+    const char *path = wd_table_path(dir, name, buffer);
+    if (!path)
+        path = wd_table_path(dir, "", buffer); /* one level up is told instead */
+    tell_soon(t);
+    return path ? pending_resync(&t->pending, path, reason) : 0;
+}
+
+void tracker_reap(struct tracker *t, size_t most)
+{
+    struct dir *dir;
+    while (most-- > 0 && (dir = wd_table_reap(&t->dirs))) {
+        if (dir->wd >= 0)
+            inotify_source_disarm(&t->source, dir->wd);
+        scan_forget(t, dir);
+        pending_forget(&t->pending, dir);
+        moves_forget(&t->moves, dir);
+        wd_table_free(&t->dirs, dir);
+    }
+}
+
+/* ---- what events mean ---- */
+
+static int name_gone(struct tracker *t, struct dir *dir, const char *name, bool is_dir)
+{
+    struct dir *child = is_dir ? wd_table_child(&t->dirs, dir, name) : NULL;
+    if (child)
+        wd_table_drop(&t->dirs, child);
+    else if (is_dir && dir->blind)
+        t->blind.stale = true;
+    return tracker_note(t, dir, name, CHANGE_DELETE, is_dir ? PENDING_IS_DIR : 0);
+}
+
+static int move_gone(struct tracker *t, const struct move *move)
+{
+    if (!wd_table_is_live(&t->dirs, move->dir))
+        return 0;
+    return name_gone(t, move->dir, move->name, move->is_dir);
+}
+
+static int moves_gone(struct tracker *t, int64_t until_ms)
+{
+    struct move move;
+    int r = 0;
+    while (r == 0 && moves_pop(&t->moves, until_ms, &move))
+        r = move_gone(t, &move);
+    return r;
+}
+
+static int renamed_away(struct tracker *t, struct dir *dir, const struct inotify_event *event)
+{
+    if (moves_is_full(&t->moves)) {
+        struct move oldest;
+        moves_pop(&t->moves, CLOCK_NEVER, &oldest);
+        int r = move_gone(t, &oldest);
+        if (r < 0)
+            return r;
+    }
+    moves_put(&t->moves, event->cookie, dir, event->name, event->mask & IN_ISDIR,
+              clock_now_ms() + MOVES_WAIT_MS);
+    return 0;
+}
+
+/* A name came from where we do not look. */
+static int arrived(struct tracker *t, struct dir *dir, const char *name, bool is_dir)
+{
+    int r = tracker_note(t, dir, name, CHANGE_CREATE, is_dir ? PENDING_IS_DIR : 0);
+    return r == 0 && is_dir ? scan_found(t, dir, name, true) : r;
+}
+
+static int renamed(struct tracker *t, const struct move *move, struct dir *dir, const char *name)
+{
+    struct dir *moved = move->is_dir ? wd_table_child(&t->dirs, move->dir, move->name) : NULL;
+    bool same_part = dir->inside && move->dir->inside && wd_table_is_live(&t->dirs, move->dir);
+    if (!same_part || (move->is_dir && (!moved || wd_table_is_under(dir, moved)))) {
+        int r = move_gone(t, move);
+        return r < 0 ? r : arrived(t, dir, name, move->is_dir);
+    }
+    tell_soon(t);
+    int r = pending_rename(&t->pending, move->dir, move->name, dir, name, moved,
+                           move->is_dir ? PENDING_IS_DIR : 0);
+    if (r < 0 || !moved)
+        return r;
+    r = wd_table_move(&t->dirs, moved, dir, name);
+    if (r == 0)
+        scan_moved(t, moved);
+    return r;
+}
+
+static int renamed_here(struct tracker *t, struct dir *dir, const struct inotify_event *event)
+{
+    bool is_dir = event->mask & IN_ISDIR;
+    struct dir *replaced = wd_table_child(&t->dirs, dir, event->name);
+    struct move move;
+    bool known = moves_take(&t->moves, event->cookie, &move);
+    if (replaced)
+        wd_table_drop(&t->dirs, replaced);
+    return known ? renamed(t, &move, dir, event->name) : arrived(t, dir, event->name, is_dir);
+}
+
+/* On NFS a file that is removed while open gets a name like .nfs0000..., and only the removal of
+ * that name is told, not of its own. */
+static int removed_while_open(struct tracker *t, struct dir *dir)
+{
+    if (dir->queued && dir->deep)
+        return 0;
+    dir->fresh = dir->deep = true;
+    scan_enqueue(t, dir);
+    return tracker_resync(t, dir, "", CHANGE_REASON_UNLINKED);
+}
+
+/* Names that are out of sight matter only as the other end of a rename. */
+static int out_of_sight(struct tracker *t, struct dir *dir, const struct inotify_event *event)
+{
+    struct move move;
+    if (event->mask & IN_MOVED_TO && moves_take(&t->moves, event->cookie, &move))
+        return move_gone(t, &move);
+    if (event->mask & IN_DELETE && scope_is_silly(event->name) && dir->inside)
+        return removed_while_open(t, dir);
+    return 0;
+}
+
+static int handle_name(struct tracker *t, struct dir *dir, const struct inotify_event *event)
+{
+    const char *name = event->name;
+    bool is_dir = event->mask & IN_ISDIR;
+    unsigned flags = is_dir ? PENDING_IS_DIR : 0;
+    enum scope_verdict verdict = scope_of(&t->options->scope, dir, name);
+    if (verdict == SCOPE_OUT || scope_is_silly(name))
+        return out_of_sight(t, dir, event);
+
+    struct move before;
+    if (moves_take_name(&t->moves, dir, name, &before)) { /* in use again: it had moved away */
+        int r = move_gone(t, &before);
+        if (r < 0)
+            return r;
+    }
+    int r = 0;
+    if (event->mask & IN_MOVED_TO)
+        return renamed_here(t, dir, event);
+    if (event->mask & IN_MOVED_FROM)
+        return renamed_away(t, dir, event);
+    if (event->mask & IN_DELETE)
+        return name_gone(t, dir, name, is_dir);
+    if (event->mask & IN_CREATE) {
+        r = tracker_note(t, dir, name, CHANGE_CREATE, flags | PENDING_UNKNOWN);
+        return r == 0 && is_dir ? scan_found(t, dir, name, true) : r;
+    }
+    if (verdict != SCOPE_INSIDE)
+        return 0;
+    if (event->mask & (IN_MODIFY | IN_CLOSE_WRITE))
+        return tracker_note(t, dir, name, CHANGE_MODIFY, flags);
+    if (event->mask & IN_ATTRIB) {
+        r = tracker_note(t, dir, name, CHANGE_ATTRIB, flags);
+        if (r == 0 && is_dir && dir->blind && !wd_table_child(&t->dirs, dir, name)) {
+            t->blind.stale = true; /* perhaps it may be read now */
+            r = scan_found(t, dir, name, true);
+        }
+    }
+    return r;
+}
+
+/* ---- the queue ---- */
+
+static int answer_pings(struct tracker *t)
+{
+    int r = 0;
+    if (t->barrier_set)
+        r = pending_pong(&t->pending, t->barrier_nonce);
+    if (r == 0 && t->ping_waiting)
+        r = pending_pong(&t->pending, t->ping_nonce);
+    t->barrier_set = t->ping_waiting = false;
+    t->flush_ms = clock_now_ms();
+    return r;
+}
+
+static int begin_tree(struct tracker *t, bool report, enum change_reason reason)
+{
+    struct dir *root;
+    int r = wd_table_init(&t->dirs, &root);
+    if (r < 0)
+        return r;
+    root->inside = t->options->scope.path_count == 0;
+    root->fresh = report;
+    scan_enqueue(t, root);
+    return report ? tracker_resync(t, root, "", reason) : 0;
+}
+
+/* Events were lost: forget everything and look again. */
+static int start_over(struct tracker *t, struct error *err)
+{
+    enum change_reason reason = t->fell_behind ? CHANGE_REASON_SLOW_READER : CHANGE_REASON_OVERFLOW;
+    t->overflows++;
+    t->fell_behind = false;
+    t->blind = (struct blind){0};
+    t->moves.count = 0;
+    pending_clear(&t->pending);
+    wd_table_drop_all(&t->dirs);
+    for (struct dir *dir; (dir = wd_table_reap(&t->dirs));) {
+        scan_forget(t, dir);
+        wd_table_free(&t->dirs, dir);
+    }
+    wd_table_release(&t->dirs);
+    int r = inotify_source_reset(&t->source, err);
+    if (r == 0)
+        r = begin_tree(t, true, reason);
+    return r == 0 ? answer_pings(t) : r;
+}
+
+static int root_gone(struct tracker *t, struct error *err)
+{
+    tracker_resync(t, t->dirs.root, "", CHANGE_REASON_ROOT_REPLACED);
+    return error_set(err, ESTALE, "%s is no longer the directory that was watched",
+                     t->options->root);
+}
+
+static int handle_event(struct tracker *t, const struct inotify_event *event, struct error *err)
+{
+    t->events++;
+    if (event->mask & IN_Q_OVERFLOW)
+        return start_over(t, err);
+    if (inotify_source_is_barrier(&t->source, event)) {
+        int r = moves_gone(t, CLOCK_NEVER);
+        return r < 0 ? r : answer_pings(t);
+    }
+    struct dir *dir = wd_table_by_wd(&t->dirs, event->wd);
+    if (!dir || !wd_table_is_live(&t->dirs, dir))
+        return 0;
+    if (event->mask & (IN_IGNORED | IN_UNMOUNT)) {
+        if (dir == t->dirs.root)
+            return root_gone(t, err);
+        wd_table_unbind(&t->dirs, dir);
+        dir->check = true;
+        scan_enqueue(t, dir);
+        return 0;
+    }
+    return event->len ? handle_name(t, dir, event) : 0;
+}
+
+static int read_events(struct tracker *t, struct error *err)
+{
+    const struct inotify_event *event;
+    int r = 0;
+    for (int n = 0; n < EVENTS_PER_STEP && tracker_wants_events(t); n++) {
+        r = inotify_source_next(&t->source, &event);
+        if (r < 0)
+            return error_set_errno(err, -r, "cannot read inotify events");
+        if (r == 0) {
+            t->fell_behind = false;
+            r = moves_gone(t, clock_now_ms()); /* no second half is in the queue */
+            if (r == 0 && t->ping_waiting)
+                r = answer_pings(t);
+            return r;
+        }
+        r = handle_event(t, event, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int tracker_ping(struct tracker *t, uint64_t nonce)
+{
+    if (!t->barrier_set && inotify_source_barrier(&t->source) == 0) {
+        t->barrier_set = true;
+        t->barrier_nonce = nonce;
+    } else { /* answered with the one before, or when the queue is empty */
+        t->ping_waiting = true;
+        t->ping_nonce = nonce;
+    }
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+bool tracker_wants_events(const struct tracker *t)
+{
+    return !pending_is_full(&t->pending);
+}
+
+int64_t tracker_deadline_ms(const struct tracker *t)
+{
+    if (t->stuck && pending_is_full(&t->pending))
+        return CLOCK_NEVER; /* only the reader can help */
+    if ((!scan_is_idle(t) && !pending_is_full(&t->pending)) || !LIST_EMPTY(&t->dirs.dropped))
+        return 0;
+    int64_t deadline = t->root_check_ms, other = moves_deadline_ms(&t->moves);
+    if (other < deadline)
+        deadline = other;
+    if (!t->stuck && t->flush_ms < deadline)
+        deadline = t->flush_ms;
+    if (t->blind.total > 0 && t->retry_ms < deadline)
+        deadline = t->retry_ms;
+    return deadline;
+}
+
+static int check_root(struct tracker *t, int64_t now_ms, struct error *err)
+{
+    struct stat here, held;
+    if (now_ms < t->root_check_ms)
+        return 0;
+    t->root_check_ms = now_ms + ROOT_CHECK_MS;
+    if (stat(t->options->root, &here) < 0 || fstat(t->root_fd, &held) < 0)
+        return errno == EACCES || errno == EIO ? 0 : root_gone(t, err);
+    if (held.st_nlink == 0 || here.st_dev != held.st_dev || here.st_ino != held.st_ino)
+        return root_gone(t, err);
+    return 0;
+}
+
+int tracker_step(struct tracker *t, struct error *err)
+{
+    int r = read_events(t, err);
+    int64_t now_ms = clock_now_ms();
+    if (r == 0)
+        r = scan_step(t, now_ms + TRACKER_SLICE_MS);
+    if (r == 0 && !t->ready && scan_is_idle(t)) {
+        t->ready = true;
+        t->flush_ms = now_ms;
+        r = pending_ready(&t->pending);
+    }
+    now_ms = clock_now_ms();
+    if (r == 0 && (t->flush_ms <= now_ms || pending_is_full(&t->pending)))
+        r = tell_step(t, now_ms + TRACKER_SLICE_MS);
+    t->fell_behind |= t->stuck && pending_is_full(&t->pending);
+    tracker_reap(t, REAPED_PER_STEP);
+    scan_close(t);
+    if (r == 0) {
+        scan_retry(t, now_ms);
+        r = check_root(t, now_ms, err);
+    }
+    if (r < 0 && err->code == 0)
+        error_set_errno(err, -r, "watching %s ended", t->options->root);
+    return r;
+}
+
+int tracker_drain(struct tracker *t)
+{
+    return tell_step(t, clock_now_ms() + TRACKER_SLICE_MS);
+}
+
+uint32_t tracker_scanning(const struct tracker *t)
+{
+    return (uint32_t)t->scan_queued + (t->scanning ? 1 : 0);
+}
+
+void tracker_status(const struct tracker *t, struct watch_status *ret_status)
+{
+    *ret_status = (struct watch_status){
+        .directories = (uint32_t)t->dirs.watched,
+        .scanning = tracker_scanning(t),
+        .blind = t->blind.total,
+        .pending = (uint32_t)t->pending.count,
+        .events = t->events,
+        .changes = t->changes,
+        .overflows = t->overflows,
+        .resyncs = t->resyncs,
+        .listed = t->blind.listed,
+    };
+    for (uint32_t i = 0; i < t->blind.listed; i++)
+        ret_status->blinds[i] =
+            (struct watch_blind){.code = t->blind.codes[i], .path = t->blind.paths[i]};
+}
+
+int tracker_open(struct tracker *t, const struct tracker_options *options, struct sink *sink,
+                 struct error *err)
+{
+    *t = (struct tracker){
+        .options = options,
+        .sink = sink,
+        .opened_fd = -1,
+        .flush_ms = CLOCK_NEVER,
+        .root_check_ms = clock_now_ms() + ROOT_CHECK_MS,
+    };
+    TAILQ_INIT(&t->scan_queue);
+    TAILQ_INIT(&t->scan_waiting);
+    pending_init(&t->pending);
+    if (getrandom(&t->epoch, sizeof(t->epoch), 0) < 0)
+        t->epoch = (uint32_t)clock_wall_ms();
+
+    t->root_fd = open(options->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (t->root_fd < 0)
+        return error_set_errno(err, errno, "cannot open %s", options->root);
+    struct statx st;
+    if (statx(t->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) == 0 && st.stx_mask & STATX_MNT_ID)
+        t->root_mount = st.stx_mnt_id;
+    int r = inotify_source_open(&t->source, err);
+    if (r < 0) {
+        close(t->root_fd);
+        return r;
+    }
+    r = begin_tree(t, options->existing, CHANGE_REASON_RESTART);
+    if (r < 0) {
+        tracker_close(t);
+        return error_set_errno(err, -r, "cannot watch %s", options->root);
+    }
+    return 0;
+}
+
+void tracker_close(struct tracker *t)
+{
+    if (t->stream)
+        closedir(t->stream);
+    scan_close(t);
+    pending_release(&t->pending);
+    wd_table_release(&t->dirs);
+    inotify_source_close(&t->source);
+    close(t->root_fd);
+}

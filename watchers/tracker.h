@@ -1,0 +1,123 @@
+/*
+ * tracker: the local source of changes: keeps every directory watched, turns inotify's events into
+ * pending changes, and tells them.
+ *
+ * No loss, by these rules:
+ *   - A directory is watched first and read then; what is found is reported, so nothing falls
+ *     between (scan.c). Reading goes in slices; nothing that happens to an entry meanwhile stops
+ * it.
+ *   - When the kernel's queue overflows everything is thrown away: a new inotify instance, an empty
+ *     table, a resync of the root, and a scan that reports what exists.
+ *   - What cannot be watched is blind: a resync with that reason, counted and named in the status.
+ *   - When the sink takes nothing, reading events stops; the kernel's queue is the bounded buffer,
+ *     and its overflow the cut.
+ *
+ *     tracker_open(&tracker, &options, &sink, &err);
+ *     for (;;) {
+ *         poll tracker.source.fd (if tracker_wants_events()) and the sink until
+ *         tracker_deadline_ms();
+ *         r = tracker_step(&tracker, &err);           // never long: TRACKER_SLICE_MS
+ *     }
+ *
+ * tracker_step() returns -errno when it cannot go on; err says why: the root is gone (-ESTALE), no
+ * memory, inotify failed. Symbolic links are never followed, other mounts never entered.
+ * Threads: one. Calls on a hung mount hang with it: efs-watch is a process of its own for that.
+ */
+#ifndef WATCHERS_TRACKER_H
+#define WATCHERS_TRACKER_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+#include "lib/share/watch_frames.h"
+#include "watchers/inotify_source.h"
+#include "watchers/moves.h"
+#include "watchers/pending.h"
+#include "watchers/scope.h"
+#include "watchers/sink.h"
+#include "watchers/wd_table.h"
+
+enum { TRACKER_SLICE_MS = 20 };
+
+/* What is not watched. */
+struct blind {
+    uint32_t total;
+    uint32_t retryable; /* of those: it may go better later */
+    bool stale;         /* some of it may be gone: count again */
+    uint32_t listed;
+    int codes[WATCH_BLIND_LISTED];
+    char paths[WATCH_BLIND_LISTED][WATCH_BLIND_PATH_MAX + 1];
+};
+
+struct tracker_options {
+    const char *root;
+    struct scope scope;
+    size_t max_dirs;
+    int64_t batch_ms;
+    bool existing; /* start with a resync and report what exists */
+};
+
+struct tracker {
+    const struct tracker_options *options;
+    struct sink *sink;
+    struct inotify_source source;
+    struct wd_table dirs;
+    struct pending pending;
+    struct moves moves;
+    uint32_t epoch;
+    uint64_t sequence;
+
+    int root_fd; /* O_PATH */
+    uint64_t root_mount;
+    int64_t root_check_ms;
+
+    /* scan.c */
+    struct dir_queue scan_queue;
+    struct dir_queue scan_waiting; /* not found under the name that we know */
+    size_t scan_queued;
+    struct dir *scanning; /* being read: */
+    DIR *stream;
+    struct dir *opened; /* the directory that was opened last: */
+    int opened_fd;
+    int64_t retry_ms; /* when blind places are tried again */
+    bool ready;
+
+    int64_t flush_ms; /* when what is pending is told */
+    bool stuck;       /* the sink had no room */
+    bool fell_behind; /* events had to wait for the sink */
+
+    bool barrier_set, ping_waiting;
+    uint64_t barrier_nonce, ping_nonce;
+
+    struct blind blind;
+    uint64_t events, changes, overflows, resyncs;
+};
+
+int tracker_open(struct tracker *tracker, const struct tracker_options *options, struct sink *sink,
+                 struct error *err);
+void tracker_close(struct tracker *tracker);
+
+bool tracker_wants_events(const struct tracker *tracker);
+int64_t tracker_deadline_ms(const struct tracker *tracker); /* when to step without events */
+int tracker_step(struct tracker *tracker, struct error *err);
+
+/* Answer with a pong behind every change that happened before. A newer ping replaces one that is
+ * still waiting for its turn. */
+int tracker_ping(struct tracker *tracker, uint64_t nonce);
+
+/* Tell everything that is pending now, as far as the sink takes it. */
+int tracker_drain(struct tracker *tracker);
+
+uint32_t tracker_scanning(const struct tracker *tracker); /* directories still to be read */
+void tracker_status(const struct tracker *tracker, struct watch_status *ret_status);
+
+/* For scan.c and tell.c: note what happened and see that it is told within the batch window. */
+int tracker_note(struct tracker *tracker, struct dir *dir, const char *name, enum change_op op,
+                 unsigned flags);
+int tracker_resync(struct tracker *tracker, const struct dir *dir, const char *name,
+                   enum change_reason reason);
+void tracker_reap(struct tracker *tracker, size_t most); /* free that many dropped directories */
+
+#endif
