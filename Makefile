@@ -92,6 +92,9 @@ $(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
 unit: all $(UNIT) ## run the unit tests
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-unit $(UNIT)
 
+integration: all ## run the tests of whole programs, on this machine and without NFS
+	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
+
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
 CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent nfsprobe uml-xstate.so)
 CLUSTER_ARGS  ?=
