@@ -9,8 +9,8 @@
  *     metrics_close(metrics, 500);                  // sends the last, shorter interval
  *
  * The table of all metrics is in metrics.c. An update is an addition: cheap enough for every event.
- * The loop's lag (from the health), memory, processor time and lost lines are fetched here, nobody
- * has to report them; the condition MetricsPublishing is kept here too.
+ * The loop's lag, memory, processor time and lost lines are measured here, nobody has to report
+ * them; the condition MetricsPublishing is kept here too.
  *
  * An interval is stamped with the time at which it was due. When the process did not run at that
  * time, the counters go on and MetricIntervalsMissed says how many intervals have no line.
@@ -79,6 +79,8 @@ void metrics_observe(struct metric_group *group, enum metric_id id, double value
 /* As of now, for GET /metrics. */
 void metrics_look(struct metrics *metrics, struct metrics_view *ret_view);
 
+/* The longest that the loop was late, in this interval or the last. */
+int64_t metrics_loop_lag_ms(const struct metrics *metrics);
 uint64_t metrics_dropped(const struct metrics *metrics); /* lines */
 
 /* NULL is fine. */

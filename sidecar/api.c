@@ -1,0 +1,215 @@
+#include "sidecar/api.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/parse.h"
+#include "sidecar/api_changes.h"
+#include "sidecar/api_socket.h"
+#include "sidecar/api_status.h"
+#include "sidecar/http.h"
+#include "sidecar/metrics.h"
+
+struct api {
+    struct api_sources from;
+    struct api_socket socket;
+    struct http_server *server;
+    struct api_changes *changes;
+    size_t n_uids; /* 0: everybody who may connect */
+    uid_t uids[CONFIG_NAMES_MAX];
+};
+
+/* ---- handlers ---- */
+
+static void reply_json(struct http_request *request, json_t *body)
+{
+    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (text)
+        http_reply(request, 200, "application/json", text, strlen(text));
+    else
+        http_error(request, 503, NULL, "no memory");
+}
+
+static void serve_healthz(struct api *api, struct http_request *request)
+{
+    reply_json(request, api_healthz_json(&api->from));
+}
+
+static void serve_status(struct api *api, struct http_request *request)
+{
+    reply_json(request, api_status_json(&api->from));
+}
+
+static void serve_config(struct api *api, struct http_request *request)
+{
+    reply_json(request, config_to_json(&settings_table, api->from.settings));
+}
+
+static void serve_metrics(struct api *api, struct http_request *request)
+{
+    struct metrics_view view;
+    size_t length;
+    metrics_look(api->from.metrics, &view);
+    _cleanup_free_ char *text = prometheus_render(&view, &length);
+    if (text)
+        http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", text, length);
+    else
+        http_error(request, 503, NULL, "no memory");
+}
+
+static void serve_changes(struct api *api, struct http_request *request)
+{
+    api_changes_serve(api->changes, request);
+}
+
+static const struct route {
+    const char *method, *path;
+    bool has_query;
+    void (*serve)(struct api *api, struct http_request *request);
+} routes[] = {
+    {"GET", "/healthz", false, serve_healthz},   {"GET", "/metrics", false, serve_metrics},
+    {"GET", "/v1/status", false, serve_status},  {"GET", "/v1/config", false, serve_config},
+    {"GET", "/v1/changes", true, serve_changes},
+};
+
+/* ---- from a request to its handler ---- */
+
+static bool is_allowed(const struct api *api, uid_t uid)
+{
+    if (api->n_uids == 0 || uid == 0 || uid == geteuid())
+        return true;
+    for (size_t i = 0; i < api->n_uids; i++)
+        if (api->uids[i] == uid)
+            return true;
+    return false;
+}
+
+static const struct route *find_route(const struct http_head *head, bool *ret_path_exists)
+{
+    *ret_path_exists = false;
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (strcmp(routes[i].path, head->path) != 0)
+            continue;
+        *ret_path_exists = true;
+        if (strcmp(routes[i].method, head->method) == 0)
+            return &routes[i];
+    }
+    return NULL;
+}
+
+static int check_body(const struct http_request *request, struct error *err)
+{
+    _cleanup_json_ json_t *body = NULL;
+    if (request->head.body_bytes == 0)
+        return 0;
+    int r = json_parse(request->body, request->head.body_bytes, &body, err);
+    if (r < 0)
+        error_prefix(err, "the body is not a JSON object");
+    return r;
+}
+
+static void on_request(void *arg, struct http_request *request)
+{
+    struct api *api = arg;
+    const struct http_head *head = &request->head;
+    bool path_exists;
+    struct error err = {0};
+    const struct route *route = find_route(head, &path_exists);
+    if (!is_allowed(api, request->peer.uid))
+        http_error(request, 403, "add it to api.uids", "uid %u (pid %d) may not use this API",
+                   request->peer.uid, request->peer.pid);
+    else if (!route && path_exists)
+        http_error(request, 405, "use GET", "%s is not possible on %.128s", head->method,
+                   head->path);
+    else if (!route)
+        http_error(request, 404, "there are /healthz /metrics /v1/status /v1/config /v1/changes",
+                   "there is no %.128s", head->path);
+    else if (*head->query && !route->has_query)
+        http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);
+    else if (check_body(request, &err) < 0)
+        http_error(request, 400, NULL, "%s", err.text);
+    else
+        route->serve(api, request);
+}
+
+static void on_answered(void *arg, int status)
+{
+    struct api *api = arg;
+    struct metric_group *process = metrics_of_process(api->from.metrics);
+    metrics_count(process, METRIC_API_REQUESTS, 1);
+    if (status >= 400)
+        metrics_count(process, METRIC_API_REFUSALS, 1);
+}
+
+/* ---- open and close ---- */
+
+static int read_uids(struct api *api, struct error *err)
+{
+    const struct name_list *names = &api->from.settings->api_uids;
+    for (size_t i = 0; i < names->n; i++) {
+        int64_t uid;
+        if (parse_i64(names->names[i], 0, UINT_MAX - 1LL, &uid) < 0)
+            return error_set(err, EINVAL, "api.uids: \"%s\" is not a numeric user id",
+                             names->names[i]);
+        api->uids[api->n_uids++] = (uid_t)uid;
+    }
+    return 0;
+}
+
+static int listen_and_serve(struct api *api, struct error *err)
+{
+    static const struct http_handlers handlers = {.handle = on_request, .answered = on_answered};
+    const struct settings *settings = api->from.settings;
+    char path[CONFIG_TEXT_MAX];
+    int r = settings_api_socket(settings, path, sizeof(path));
+    if (r < 0)
+        return error_set(err, -r, "api.socket: the path is too long");
+    r = api_socket_open(&api->socket, path, settings->api_mode, (gid_t)settings->api_gid, err);
+    if (r < 0)
+        return r;
+    r = http_open(api->from.base, api->socket.fd, &handlers, api, &api->server);
+    if (r < 0) {
+        close(api->socket.fd);
+        api_socket_remove(&api->socket);
+        return error_set_errno(err, -r, "the API cannot be served");
+    }
+    return 0;
+}
+
+int api_open(const struct api_sources *from, struct api **ret_api, struct error *err)
+{
+    struct api *api = calloc(1, sizeof(*api));
+    if (!api)
+        return error_set(err, ENOMEM, "no memory for the API");
+    api->from = *from;
+    int r = api_changes_open(from, &api->changes);
+    if (r < 0)
+        error_set(err, -r, "no memory for the API");
+    else
+        r = read_uids(api, err);
+    if (r == 0)
+        r = listen_and_serve(api, err);
+    if (r < 0) {
+        api_changes_close(api->changes);
+        free(api);
+        return r;
+    }
+    *ret_api = api;
+    return 0;
+}
+
+void api_close(struct api *api)
+{
+    if (!api)
+        return;
+    api_socket_remove(&api->socket);
+    http_close(api->server);
+    api_changes_close(api->changes);
+    free(api);
+}

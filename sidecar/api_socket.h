@@ -1,0 +1,36 @@
+/*
+ * api_socket: a listening Unix socket that belongs to one process.
+ *
+ *     struct api_socket socket;
+ *     r = api_socket_open(&socket, path, 0660, gid, &err);      // socket.fd listens, non-blocking
+ *     ...
+ *     api_socket_remove(&socket);
+ *
+ * What lies at the path is removed first only when it is a socket that nobody serves. Mode and
+ * group are set before anybody can connect. api_socket_remove() unlinks the path only while it is
+ * still the socket that was made here, never a successor's.
+ *
+ * Ownership: the fd is the caller's from success on. Two processes that start at the same moment
+ * are kept apart by the run directory's lock, not here.
+ */
+#ifndef SIDECAR_API_SOCKET_H
+#define SIDECAR_API_SOCKET_H
+
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "lib/error.h"
+
+struct api_socket {
+    int fd;
+    struct sockaddr_un address;
+    dev_t device;
+    ino_t inode;
+};
+
+/* gid -1 leaves the group as created. */
+int api_socket_open(struct api_socket *ret_socket, const char *path, mode_t mode, gid_t gid,
+                    struct error *err);
+void api_socket_remove(const struct api_socket *socket);
+
+#endif
