@@ -107,6 +107,7 @@ cluster-tools: $(CLUSTER_TOOLS)
 
 $(BUILD)/tests/cluster-agent: $(call obj,tests/cluster/agent.c)
 $(BUILD)/tests/nfsprobe: $(call obj,tests/cluster/nfsprobe.c)
+$(CLUSTER_TOOLS): override SAN := # the programs under test are sanitized, not the tools
 $(BUILD)/tests/uml-xstate.so: EXTRA_CFLAGS += -fPIC
 $(BUILD)/tests/uml-xstate.so: $(call obj,tests/cluster/uml-xstate.c)
 $(CLUSTER_TOOLS):

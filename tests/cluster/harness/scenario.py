@@ -107,10 +107,16 @@ def place(error, scenario):
     return "\n".join(f"{os.path.basename(f.filename)}:{f.lineno}: {f.line}" for f in frames)
 
 
+def log_tail(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return [f"---- log (all of it: {path})"] + f.read().splitlines()[-LOG_LINES:]
+    except OSError:
+        return []
+
+
 def evidence(cluster, results_dir, log_path):
-    lines = [f"---- log (all of it: {log_path})"]
-    with open(log_path, encoding="utf-8") as f:
-        lines += f.read().splitlines()[-LOG_LINES:]
+    lines = log_tail(log_path)
     for machine in cluster.machines():
         with open(os.path.join(results_dir, machine.name + ".console"), encoding="utf-8") as f:
             console = f.read().splitlines()[-CONSOLE_LINES:]

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+from .scenario import log_tail
+
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 RESET_LIMIT_S = 60
 BOOTS_FAILED_MAX = 2
@@ -151,7 +153,7 @@ def run_queue(worker, options, queue, tap):
             worker.send({"path": scenario.path, "results": results})
             outcome = worker.answer(scenario.deadline_s + RESET_LIMIT_S)
         except WorkerDied as e:
-            outcome = {"ok": False, "usable": False, "problem": f"{e}\nWhat it did until then: {results}/log"}
+            outcome = {"ok": False, "usable": False, "problem": str(e), "log": log_tail(f"{results}/log")}
         queue.pop(0)
         ok = outcome["ok"] and outcome["usable"]
         tap.result(ok, scenario.title, outcome)

@@ -41,6 +41,7 @@ def prompt(cluster):
         for fd in (0, 1, 2):
             os.dup2(tty.fileno(), fd)
     sys.stdin = os.fdopen(0, "r")
+    cluster.log_file = open(os.devnull, "w", encoding="utf-8")
     names = {"cluster": cluster, "server": cluster.server, "host": cluster.host}
     code.interact("The cluster is up: cluster, server, host(n); for example print(host(1).run('mount').stdout). "
                   "End with ^D.", local=names, exitmsg="")
