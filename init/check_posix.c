@@ -71,7 +71,13 @@ static void fail_permission(const struct posix_question *q, struct mount_report 
         check = report_fail(report, id, CAUSE_PERMISSION_DENIED,
                             "%s in %s is refused (%s): %s, this process is %u:%u", step, path,
                             error, directory, uid, gid);
-        if (owner != 0) /* nobody should be told to run an app as root */
+        if (owner == 0) /* nobody should be told to run an app as root */
+            report_fix(check,
+                       "Give the directory to %u:%u (chown from a task that runs as root, or "
+                       "creationInfo of a new access point), or use an access point whose root "
+                       "directory belongs to its posixUser.",
+                       uid, gid);
+        else
             report_fix(check,
                        "Run the container as %u:%u (\"user\" in its definition), or give the "
                        "directory to %u:%u (chown, or creationInfo of a new access point), or use "

@@ -1,4 +1,4 @@
-/* The manual page and docs/checks.md say what the tables in the program say. */
+/* The manual page and docs/checks.md list the causes as the table in the program has them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,6 @@
 #include <cmocka.h>
 
 #include "init/cause.h"
-#include "lib/cleanup.h"
-#include "lib/settings.h"
 
 static char manual[64 * 1024], checks[64 * 1024];
 
@@ -46,24 +44,10 @@ static void test_causes(void **state)
     }
 }
 
-static void test_options(void **state)
-{
-    _cleanup_free_ char *options = NULL;
-    size_t size;
-    FILE *out = open_memstream(&options, &size);
-    assert_non_null(out);
-    config_print_mdoc(&settings_table, PROGRAM_INIT, out);
-    fclose(out);
-    assert_true(size > 0);
-    if (!strstr(manual, options))
-        fail_msg("docs/man/efs-init.8 does not have these options as they are:\n%s", options);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_causes),
-        cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests_name("manual", tests, read_docs, NULL);
 }
