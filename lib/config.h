@@ -133,6 +133,11 @@ void config_print_mdoc(const struct config_table *table, unsigned program, FILE 
 /* {"watch.max_dirs": {"value": "8192", "source": "default"}, ...} for --check and the API. */
 json_t *config_to_json(const struct config_table *table, const void *settings);
 
+/* "--watch-max-dirs=100" ... for every setting that program takes and that was set to anything: to
+ * start it with the same settings. NULL-terminated; NULL: no memory. */
+char **config_to_options(const struct config_table *table, unsigned program, const void *settings);
+void config_free_options(char **options); /* NULL is fine */
+
 /* EFS_SIDECAR_WATCH_MAX_DIRS and --watch-max-dirs (without the dashes) into buf. */
 void config_variable_name(const struct setting *setting, char *buf, size_t size);
 void config_option_name(const struct setting *setting, char *buf, size_t size);

@@ -145,6 +145,46 @@ static void append_value(FILE *out, const struct setting *setting, const void *v
     }
 }
 
+/* NULL: no memory. */
+static char *value_text(const struct setting *setting, const void *settings)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    append_value(out, setting, (const char *)settings + setting->offset);
+    return fclose(out) == 0 ? text : NULL;
+}
+
+void config_free_options(char **options)
+{
+    for (size_t i = 0; options && options[i]; i++)
+        free(options[i]);
+    free(options);
+}
+
+char **config_to_options(const struct config_table *table, unsigned program, const void *settings)
+{
+    char **options = calloc(table->n + 1, sizeof(*options));
+    size_t n = 0;
+    for (size_t i = 0; options && i < table->n; i++) {
+        const struct setting *setting = &table->settings[i];
+        if (!(setting->programs & program) || table->sources[i] == CONFIG_DEFAULT)
+            continue;
+        char name[64];
+        config_option_name(setting, name, sizeof(name));
+        _cleanup_free_ char *text = value_text(setting, settings);
+        if (!text || asprintf(&options[n], "--%s=%s", name, text) < 0) {
+            options[n] = NULL;
+            config_free_options(options);
+            return NULL;
+        }
+        n++;
+    }
+    return options;
+}
+
 json_t *config_to_json(const struct config_table *table, const void *settings)
 {
     static const char *const source_names[] = {
@@ -156,13 +196,9 @@ json_t *config_to_json(const struct config_table *table, const void *settings)
     json_t *root = json_object();
     for (size_t i = 0; i < table->n; i++) {
         const struct setting *setting = &table->settings[i];
-        _cleanup_free_ char *text = NULL;
-        size_t size;
-        FILE *out = open_memstream(&text, &size);
-        if (!out)
+        _cleanup_free_ char *text = value_text(setting, settings);
+        if (!text)
             continue;
-        append_value(out, setting, (const char *)settings + setting->offset);
-        fclose(out);
         json_t *entry = json_object();
         json_object_set_new(entry, "value", json_string_lossy(text));
         if (table->sources)

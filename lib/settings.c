@@ -87,6 +87,8 @@ static const struct setting table[] = {
      "memory"},
     {"watch.batch", SETTING_DURATION, SIDE | WATCH, AT(watch_batch_ms), "50ms", 0, 10 * SECOND,
      NULL, "Changes of one path within this time are reported as one"},
+    {"feed.memory", SETTING_SIZE, SIDE, AT(feed_memory_bytes), "1MiB", 64 * 1024, 64 * 1024 * 1024,
+     NULL, "Recent changes of each mount that are kept for readers who come back or are slow"},
 
     {"api.socket", SETTING_PATH, SIDE | CTL, AT(api_socket), "", 0, 0, NULL,
      "Path of the API's socket; api.sock in the run directory when not set"},

@@ -100,6 +100,17 @@ static void test_later_source_wins(void **state)
     assert_string_equal(json_string_value(json_object_get(entry, "source")), "option");
 }
 
+static void test_options_for_another_program(void **state)
+{
+    setenv("EFS_SIDECAR_WATCH_EXCLUDE", "a,b", 1);
+    assert_int_equal(LOAD(PROGRAM_SIDECAR, "--watch-batch=2s", "--profile=observe"), 0);
+    char **options = config_to_options(&settings_table, PROGRAM_WATCH, &settings);
+    assert_string_equal(options[0], "--watch-exclude=a,b");
+    assert_string_equal(options[1], "--watch-batch=2000ms");
+    assert_null(options[2]);
+    config_free_options(options);
+}
+
 static void test_mounts(void **state)
 {
     setenv("EFS_SIDECAR_MOUNTS", "/data/=fs-0123456789abcdef0:rw,/config:ro,/plain", 1);
@@ -247,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_defaults_are_valid, clear),
         cmocka_unit_test_teardown(test_later_source_wins, clear),
+        cmocka_unit_test_teardown(test_options_for_another_program, clear),
         cmocka_unit_test_teardown(test_mounts, clear),
         cmocka_unit_test_teardown(test_bad_mounts, clear),
         cmocka_unit_test_teardown(test_all_errors_at_once, clear),
