@@ -20,7 +20,7 @@ MAKEFLAGS += --no-builtin-rules
 # analyser, which follows paths, is part of `make lint`.
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
         -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wnull-dereference \
-        -Wimplicit-fallthrough -Wdate-time -Wno-unused-parameter -Wno-maybe-uninitialized $(if $(DEVELOPER),-Werror)
+        -Wimplicit-fallthrough -Wdate-time -Wno-unused-parameter $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized) $(if $(DEVELOPER),-Werror)
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 OPT    ?= $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -g)
 EXTRA_CFLAGS ?=
