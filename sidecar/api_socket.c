@@ -82,6 +82,7 @@ int api_socket_open(struct api_socket *ret_socket, const char *path, mode_t mode
     socket.fd = take_fd(&fd);
     socket.device = st.st_dev;
     socket.inode = st.st_ino;
+    socket.changed = st.st_ctim;
     *ret_socket = socket;
     return 0;
 }
@@ -90,6 +91,7 @@ void api_socket_remove(const struct api_socket *socket)
 {
     struct stat st;
     if (lstat(socket->address.sun_path, &st) == 0 && st.st_dev == socket->device &&
-        st.st_ino == socket->inode)
+        st.st_ino == socket->inode && st.st_ctim.tv_sec == socket->changed.tv_sec &&
+        st.st_ctim.tv_nsec == socket->changed.tv_nsec)
         unlink(socket->address.sun_path);
 }

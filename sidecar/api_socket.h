@@ -18,6 +18,7 @@
 
 #include <sys/types.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "lib/error.h"
 
@@ -26,6 +27,7 @@ struct api_socket {
     struct sockaddr_un address;
     dev_t device;
     ino_t inode;
+    struct timespec changed; /* inode numbers are used again at once */
 };
 
 /* gid -1 leaves the group as created. */

@@ -333,9 +333,8 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
     arm_timer(server);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+void http_expire(struct http_server *server)
 {
-    struct http_server *server = arg;
     struct http_connection *c;
     if (server->resume_ms <= clock_now_ms()) {
         server->resume_ms = CLOCK_NEVER;
@@ -344,6 +343,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     while ((c = TAILQ_FIRST(&server->waiting)) != NULL && c->deadline_ms <= clock_now_ms())
         close_connection(c);
     arm_timer(server);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    http_expire(arg);
 }
 
 int http_open(struct event_base *base, int fd, const struct http_handlers *handlers, void *arg,

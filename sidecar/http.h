@@ -55,6 +55,9 @@ int http_open(struct event_base *base, int fd, const struct http_handlers *handl
               struct http_server **ret_server);
 void http_close(struct http_server *server); /* NULL is fine */
 
+/* Close what is over its time. The timer does that; tests that move the clock do it too. */
+void http_expire(struct http_server *server);
+
 void http_reply(struct http_request *request, int status, const char *type, const void *body,
                 size_t length);
 

@@ -294,9 +294,8 @@ static void arm(struct metrics *m)
     event_add(m->timer, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
 }
 
-static void on_interval(evutil_socket_t fd, short what, void *arg)
+void metrics_tick(struct metrics *m)
 {
-    struct metrics *m = arg;
     int64_t late_ms = clock_now_ms() - m->due_ms;
     if (late_ms >= 0) {
         int64_t missed = late_ms / m->settings->metrics_interval_ms;
@@ -305,6 +304,11 @@ static void on_interval(evutil_socket_t fd, short what, void *arg)
         m->due_ms += (missed + 1) * m->settings->metrics_interval_ms;
     }
     arm(m);
+}
+
+static void on_interval(evutil_socket_t fd, short what, void *arg)
+{
+    metrics_tick(arg);
 }
 
 uint64_t metrics_dropped(const struct metrics *m)

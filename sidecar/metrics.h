@@ -76,6 +76,9 @@ void metrics_count_total(struct metric_group *group, enum metric_id id, uint64_t
 void metrics_set(struct metric_group *group, enum metric_id id, double value);
 void metrics_observe(struct metric_group *group, enum metric_id id, double value);
 
+/* End the interval if it is over. The timer does that; tests that move the clock do it too. */
+void metrics_tick(struct metrics *metrics);
+
 /* As of now, for GET /metrics. */
 void metrics_look(struct metrics *metrics, struct metrics_view *ret_view);
 

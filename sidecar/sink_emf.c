@@ -24,7 +24,7 @@ static const char *const unit_names[] = {
 /* Whole numbers are written as such, so that the precision of the rest can stay small. */
 static json_t *number(double value)
 {
-    if (value == floor(value) && fabs(value) < 9007199254740992.0)
+    if (fabs(value) < 9007199254740992.0 && value == (double)(json_int_t)value)
         return json_integer((json_int_t)value);
     return json_real(value);
 }

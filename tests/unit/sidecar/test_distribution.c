@@ -1,0 +1,111 @@
+/* Distributions: exact while small, then merged without losing number, sum or ends. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "sidecar/distribution.h"
+
+static void check_order(const struct distribution *d)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        assert_true(i == 0 || d->values[i - 1] < d->values[i]);
+        assert_true(d->counts[i] > 0);
+        count += d->counts[i];
+    }
+    assert_true(count == d->count);
+}
+
+static void test_exact(void **state)
+{
+    static const double values[] = {5, 1, 3, 1, 5, 1};
+    struct distribution d = {0};
+    for (size_t i = 0; i < 6; i++)
+        distribution_add(&d, values[i]);
+    check_order(&d);
+    assert_int_equal(d.n, 3);
+    assert_true(d.values[0] == 1 && d.values[1] == 3 && d.values[2] == 5);
+    assert_true(d.counts[0] == 3 && d.counts[1] == 1 && d.counts[2] == 2);
+    assert_true(d.sum == 16);
+}
+
+static void test_not_finite(void **state)
+{
+    struct distribution d = {0};
+    distribution_add(&d, NAN);
+    distribution_add(&d, INFINITY);
+    distribution_add(&d, -INFINITY);
+    assert_int_equal(d.n, 0);
+    assert_true(d.count == 0 && d.sum == 0);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double quantile(const struct distribution *d, double q)
+{
+    double rank = q * (double)d->count, seen = 0;
+    size_t i = 0;
+    while (i + 1 < d->n && (seen += (double)d->counts[i]) < rank)
+        i++;
+    return d->values[i];
+}
+
+/* 20,000 values over six decades: a percentile may be off by the width of a merged pair. */
+static void test_merged(void **state)
+{
+    enum { N = 20000 };
+    static const double decades[] = {0.001, 0.01, 0.1, 1, 10, 100};
+    static double values[N];
+    struct distribution d = {0};
+    double sum = 0, merged_sum = 0;
+    srand48(7);
+    for (size_t i = 0; i < N; i++) {
+        values[i] = (1 + 9 * drand48()) * decades[i % 6];
+        sum += values[i];
+        distribution_add(&d, values[i]);
+    }
+    check_order(&d);
+    qsort(values, N, sizeof(values[0]), by_value);
+    assert_int_equal(d.n, DISTRIBUTION_MAX);
+    assert_true(d.count == N);
+    assert_true(d.values[0] == values[0] && d.values[d.n - 1] == values[N - 1]);
+    for (size_t i = 0; i < d.n; i++)
+        merged_sum += d.values[i] * (double)d.counts[i];
+    assert_true(fabs(merged_sum - sum) < sum * 1e-9);
+    assert_true(fabs(d.sum - sum) < sum * 1e-9);
+    for (double q = 0.1; q < 0.95; q += 0.1) {
+        double exact = values[(size_t)(q * N)];
+        assert_true(fabs(quantile(&d, q) - exact) < exact * 0.25);
+    }
+}
+
+static void test_negative_and_zero(void **state)
+{
+    struct distribution d = {0};
+    for (int i = -100; i <= 100; i++)
+        distribution_add(&d, i);
+    check_order(&d);
+    assert_true(d.count == 201);
+    assert_true(d.values[0] == -100 && d.values[d.n - 1] == 100);
+    assert_true(fabs(d.sum) < 1e-9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_merged),
+        cmocka_unit_test(test_negative_and_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

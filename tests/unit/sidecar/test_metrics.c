@@ -1,0 +1,339 @@
+/* Metrics: intervals and their time stamps, EMF lines, Prometheus text. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/json.h"
+#include "sidecar/health.h"
+#include "sidecar/metrics.h"
+
+static char emf[] = "emf", none[] = "none", namespace[] = "EFSSidecar", cluster[] = "prod",
+            service[] = "web", nothing[] = "";
+
+static struct settings settings;
+static struct health health;
+static struct event_base *base;
+
+static int set_up(void **state)
+{
+    settings = (struct settings){
+        .metrics_sinks = {.n = 1, .names = {none}},
+        .metrics_namespace = namespace,
+        .metrics_interval_ms = 60000,
+        .cluster_name = cluster,
+        .service_name = service,
+    };
+    clock_fake_set(1000000, 1800000000000);
+    health_init(&health);
+    base = event_base_new();
+    return base ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    event_base_free(base);
+    clock_fake_off();
+    return 0;
+}
+
+static struct metrics *open_metrics(void)
+{
+    struct metrics *metrics = NULL;
+    struct error err = {0};
+    if (metrics_open(base, &settings, &health, &metrics, &err) < 0)
+        fail_msg("%s", err.text);
+    return metrics;
+}
+
+static const struct metric_cell *cell(struct metric_group *group, enum metric_id id)
+{
+    return &group->cells[id];
+}
+
+static void test_updates(void **state)
+{
+    struct metrics *metrics = open_metrics();
+    struct metric_group *data = metrics_add_mount(metrics, "/data", "");
+    assert_true(cell(data, METRIC_WATCH_CHANGES)->known);
+    assert_false(cell(data, METRIC_MOUNT_READY)->known);
+
+    metrics_count(data, METRIC_WATCH_CHANGES, 3);
+    metrics_count(data, METRIC_WATCH_CHANGES, 4);
+    assert_true(cell(data, METRIC_WATCH_CHANGES)->total == 7);
+
+    /* The keeper of the total starts anew after 9: what it counted since is added. */
+    static const uint64_t totals[] = {5, 9, 9, 2, 3};
+    for (size_t i = 0; i < ARRAY_LEN(totals); i++)
+        metrics_count_total(data, METRIC_WATCH_OVERFLOWS, totals[i]);
+    assert_true(cell(data, METRIC_WATCH_OVERFLOWS)->total == 12);
+
+    metrics_set(data, METRIC_MOUNT_READY, 1);
+    metrics_set(data, METRIC_MOUNT_READY, 0);
+    assert_true(cell(data, METRIC_MOUNT_READY)->interval == 0);
+    metrics_close(metrics, 0);
+}
+
+static void test_every_metric_is_described(void **state)
+{
+    size_t n_core = 0;
+    for (size_t i = 0; i < METRIC_N; i++) {
+        const struct metric *metric = &metrics_table[i];
+        assert_non_null(metric->name);
+        assert_true(strlen(metric->meaning) > 10);
+        n_core += metric->core;
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(metric->name, metrics_table[j].name);
+    }
+    assert_in_range(n_core, 1, 8);
+}
+
+static void test_unknown_sinks(void **state)
+{
+    struct metrics *metrics;
+    struct error err = {0};
+    static char wrong[] = "cloudwach";
+    settings.metrics_sinks.names[0] = wrong;
+    assert_true(metrics_open(base, &settings, &health, &metrics, &err) < 0);
+    assert_non_null(strstr(err.text, "metrics.sinks: \"cloudwach\""));
+
+    settings.metrics_sinks = (struct name_list){.n = 2, .names = {emf, none}};
+    assert_true(metrics_open(base, &settings, &health, &metrics, &err) < 0);
+    assert_non_null(strstr(err.text, "\"none\""));
+
+    settings.metrics_sinks = (struct name_list){.n = 2, .names = {emf, emf}};
+    assert_true(metrics_open(base, &settings, &health, &metrics, &err) < 0);
+    assert_non_null(strstr(err.text, "twice"));
+}
+
+/* ---- intervals, with stdout as a pipe that is read here ---- */
+
+struct pipe_stdout {
+    int saved, read_fd;
+};
+
+static struct pipe_stdout catch_stdout(void)
+{
+    int fds[2];
+    fflush(stdout);
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    struct pipe_stdout p = {.saved = dup(STDOUT_FILENO), .read_fd = fds[0]};
+    dup2(fds[1], STDOUT_FILENO);
+    close(fds[1]);
+    return p;
+}
+
+static void release_stdout(const struct pipe_stdout *p)
+{
+    dup2(p->saved, STDOUT_FILENO);
+    close(p->saved);
+}
+
+static void run_interval(struct metrics *metrics, int64_t advance_ms)
+{
+    clock_fake_advance(advance_ms);
+    metrics_tick(metrics);
+}
+
+static json_t *next_line(FILE *in)
+{
+    char line[65536];
+    assert_non_null(fgets(line, sizeof(line), in));
+    json_t *root = json_loads(line, 0, NULL);
+    assert_non_null(root);
+    return root;
+}
+
+static double value_of(const json_t *root, const char *name)
+{
+    json_t *value = json_object_get(root, name);
+    assert_true(json_is_number(value));
+    return json_number_value(value);
+}
+
+static long long time_of(const json_t *root)
+{
+    return json_integer_value(json_object_get(json_object_get(root, "_aws"), "Timestamp"));
+}
+
+static void test_intervals(void **state)
+{
+    struct pipe_stdout p = catch_stdout();
+    settings.metrics_sinks.names[0] = emf;
+    struct metrics *metrics = open_metrics();
+    metrics_count(metrics_of_process(metrics), METRIC_API_REQUESTS, 2);
+    run_interval(metrics, 60000 + 7); /* 7 ms late */
+    metrics_count(metrics_of_process(metrics), METRIC_API_REQUESTS, 5);
+    run_interval(metrics, 3 * 60000); /* the process was stopped over two ends */
+    run_interval(metrics, 60000 - 7);
+    clock_fake_advance(1500);
+    metrics_close(metrics, 5000); /* what is left of the interval goes out */
+    release_stdout(&p);
+
+    FILE *in = fdopen(p.read_fd, "r");
+    static const struct {
+        long long wall_ms;
+        double requests, missed;
+    } expected[] = {
+        {1800000060000, 2, 0},
+        {1800000120000, 5, 2},
+        {1800000300000, 0, 0},
+        {1800000301500, 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        _cleanup_json_ json_t *line = next_line(in);
+        assert_true(time_of(line) == expected[i].wall_ms);
+        assert_true(value_of(line, "ApiRequests") == expected[i].requests);
+        assert_true(value_of(line, "MetricIntervalsMissed") == expected[i].missed);
+        assert_true(value_of(line, "Heartbeat") == 1);
+        assert_true(value_of(line, "ResidentMemory") > 100000);
+    }
+    assert_int_equal(fgetc(in), EOF);
+    fclose(in);
+}
+
+/* ---- rendering ---- */
+
+static void test_emf_dimensions(void **state)
+{
+    struct metrics *metrics = open_metrics();
+    struct metrics_view view;
+    struct metric_group *data = metrics_add_mount(metrics, "/data", "");
+    assert_int_equal(metrics_set_file_system(data, "fs-0123456789abcdef0"), 0);
+    settings.service_name = nothing;
+    metrics_look(metrics, &view);
+    _cleanup_free_ char *text = emf_render(&view, data);
+    _cleanup_json_ json_t *root = json_loads(text, 0, NULL);
+    json_t *directive =
+        json_array_get(json_object_get(json_object_get(root, "_aws"), "CloudWatchMetrics"), 0);
+    _cleanup_free_ char *dimensions =
+        json_dumps(json_object_get(directive, "Dimensions"), JSON_COMPACT);
+    assert_string_equal(dimensions, "[[\"ClusterName\",\"FileSystemId\"]]");
+    assert_string_equal(json_string_value(json_object_get(root, "ClusterName")), "prod");
+    assert_string_equal(json_string_value(json_object_get(root, "FileSystemId")),
+                        "fs-0123456789abcdef0");
+    assert_null(json_object_get(root, "MountReady")); /* never set: not told */
+    assert_null(json_object_get(root, "Heartbeat"));  /* not the mount's */
+    metrics_close(metrics, 0);
+}
+
+static void test_emf_distributions(void **state)
+{
+    struct metrics *metrics = open_metrics();
+    struct metrics_view view;
+    struct metric_group *data = metrics_add_mount(metrics, "/data", "");
+    for (int i = 0; i < DISTRIBUTION_MAX; i++)
+        metrics_observe(data, METRIC_PROBE_LATENCY, i % 3 + 0.5);
+    metrics_look(metrics, &view);
+    _cleanup_free_ char *few = emf_render(&view, data);
+    _cleanup_json_ json_t *plain = json_loads(few, 0, NULL);
+    json_t *values = json_object_get(plain, "ProbeLatency");
+    assert_int_equal(json_array_size(values), DISTRIBUTION_MAX);
+    assert_null(json_object_get(plain, "CanaryWriteLatency")); /* empty */
+
+    for (int i = 0; i < 5000; i++)
+        metrics_observe(data, METRIC_PROBE_LATENCY, i);
+    _cleanup_free_ char *many = emf_render(&view, data);
+    _cleanup_json_ json_t *merged = json_loads(many, 0, NULL);
+    values = json_object_get(merged, "ProbeLatency");
+    assert_int_equal(json_array_size(json_object_get(values, "Values")), DISTRIBUTION_MAX);
+    assert_int_equal(json_array_size(json_object_get(values, "Counts")), DISTRIBUTION_MAX);
+    assert_true(value_of(values, "Count") == 5000 + DISTRIBUTION_MAX);
+    assert_true(value_of(values, "Max") == 4999 && value_of(values, "Min") == 0);
+    assert_true(strlen(many) < 16384); /* Docker would cut a longer line in pieces */
+    metrics_close(metrics, 0);
+}
+
+static void test_prometheus(void **state)
+{
+    struct metrics *metrics = open_metrics();
+    struct metrics_view view;
+    size_t length;
+    struct metric_group *odd = metrics_add_mount(metrics, "/a\"b\\c\nd", "");
+    struct metric_group *data = metrics_add_mount(metrics, "/data", "fs-1");
+    metrics_set(odd, METRIC_MOUNT_READY, 1);
+    metrics_set(data, METRIC_MOUNT_READY, 0);
+    metrics_observe(data, METRIC_CANARY_LATENCY, 1500);
+    metrics_observe(data, METRIC_CANARY_LATENCY, 500);
+    metrics_count(data, METRIC_WATCH_CHANGES, 12);
+    clock_fake_advance(1000);
+    metrics_look(metrics, &view);
+    _cleanup_free_ char *text = prometheus_render(&view, &length);
+    static const char *const wanted[] = {
+        "# TYPE efs_sidecar_mount_ready gauge\n"
+        "efs_sidecar_mount_ready{mount=\"/a\\\"b\\\\c\\nd\"} 1\n"
+        "efs_sidecar_mount_ready{mount=\"/data\",file_system=\"fs-1\"} 0\n",
+        "# TYPE efs_sidecar_canary_write_latency_seconds summary\n"
+        "efs_sidecar_canary_write_latency_seconds_sum{mount=\"/data\",file_system=\"fs-1\"} 2\n"
+        "efs_sidecar_canary_write_latency_seconds_count{mount=\"/data\",file_system=\"fs-1\"} 2\n",
+        "# TYPE efs_sidecar_watch_changes_total counter\n",
+        "efs_sidecar_watch_changes_total{mount=\"/data\",file_system=\"fs-1\"} 12\n",
+        "\nefs_sidecar_heartbeat_total 0\n",
+        "# TYPE efs_sidecar_cpu_used_ratio gauge\n",
+        "# TYPE efs_sidecar_resident_memory_bytes gauge\n",
+    };
+    assert_int_equal(strlen(text), length);
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        if (!strstr(text, wanted[i]))
+            fail_msg("missing:\n%s\nin:\n%s", wanted[i], text);
+    metrics_close(metrics, 0);
+}
+
+static void test_condition(void **state)
+{
+    const struct condition *publishing = &health.conditions.of[CONDITION_METRICS_PUBLISHING];
+    struct metrics *metrics = open_metrics();
+    assert_int_equal(publishing->status, CONDITION_UNKNOWN);
+    metrics_close(metrics, 0);
+
+    struct pipe_stdout p = catch_stdout();
+    settings.metrics_sinks.names[0] = emf;
+    metrics = open_metrics();
+    assert_int_equal(publishing->status, CONDITION_TRUE);
+    /* Nobody reads: the pipe (64 KiB) and the queue (256 KiB) fill up, then lines are dropped. */
+    int64_t lines = 0;
+    while (metrics_dropped(metrics) == 0 && lines++ < 10000)
+        run_interval(metrics, 60000);
+    int dropping = publishing->status;
+    uint64_t dropped = metrics_dropped(metrics);
+    int flags = fcntl(p.read_fd, F_GETFL);
+    fcntl(p.read_fd, F_SETFL, flags | O_NONBLOCK);
+    char buf[65536];
+    while (publishing->status == CONDITION_FALSE) { /* drained again: it recovers */
+        while (read(p.read_fd, buf, sizeof(buf)) > 0)
+            usleep(1000);
+        run_interval(metrics, 60000);
+    }
+    close(p.read_fd);
+    metrics_close(metrics, 1000);
+    release_stdout(&p);
+    assert_int_equal(dropping, CONDITION_FALSE);
+    assert_int_equal(dropped, 1);
+    assert_in_range(lines, 300, 5000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_updates, set_up, tear_down),
+        cmocka_unit_test(test_every_metric_is_described),
+        cmocka_unit_test_setup_teardown(test_unknown_sinks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_intervals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_emf_dimensions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_emf_distributions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_prometheus, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_condition, set_up, tear_down),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
