@@ -175,6 +175,16 @@ man: $(BUILD)/tests/man-settings ## put the settings into the manual pages
 man-check: $(BUILD)/tests/man-settings ## fail when a manual page differs from the table of settings
 	$(Q)docs/man/update --check $(abspath $<)
 
+# efsctl-static is for application images: /usr/local/lib/efs-sidecar/efsctl.
+INSTALL_DIRS = $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/efs-sidecar share/doc/efs-sidecar share/man/man1 share/man/man8)
+install: all ## install below $(DESTDIR)$(PREFIX)
+	$(Q)install -d $(INSTALL_DIRS)
+	$(Q)install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 755 $(BUILD)/efsctl-static $(DESTDIR)$(PREFIX)/lib/efs-sidecar/efsctl
+	$(Q)install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/efs-sidecar
+	$(Q)install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8
+
 deps: ## install what is missing of the Debian packages that the tests need
 	$(Q)tests/deps test
 
@@ -184,4 +194,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all man man-check deps unit test cluster cluster-tools clean help
+.PHONY: all man man-check install deps unit test cluster cluster-tools clean help

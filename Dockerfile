@@ -1,0 +1,30 @@
+# One image for the gate and the sidecar of a task: command ["efs-init"], or the default.
+#
+#   docker build -t efs-sidecar .
+#
+# UID and GID are who runs it, and who owns the run directory. With an access point that enforces an identity it is that
+# identity that EFS sees, whatever they are; without one they are what EFS sees.
+FROM debian:bookworm-slim AS build
+COPY tests/deps /src/tests/deps
+RUN /src/tests/deps build
+COPY . /src
+RUN make -C /src -j2 BUILD=/build all \
+ && make -C /src BUILD=/build PREFIX=/usr DESTDIR=/image install
+
+FROM debian:bookworm-slim
+ARG UID=1000
+ARG GID=1000
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+        libevent-core-2.1-7 libevent-extra-2.1-7 libinotifytools0 libjansson4 libmount1 \
+ && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log \
+ && install -d -m 0755 -o $UID -g $GID /run/efs-sidecar
+COPY --from=build /image /
+
+# An empty volume takes over owner and mode of the directory in the image, so the sidecar can write here although it is
+# not root, and the other containers of the task, as whoever they run, find the socket. It is open to all of them: nobody
+# else reaches the volume. EFS_SIDECAR_API_UIDS narrows it.
+ENV EFS_SIDECAR_API_MODE=0666
+VOLUME ["/run/efs-sidecar"]
+USER $UID:$GID
+CMD ["efs-sidecar"]
