@@ -16,6 +16,8 @@ enum { OPTION_JSON, OPTION_TEXT, OPTION_MOUNT, OPTION_SINCE };
 
 struct watch {
     bool json;
+    char mount[256]; /* of the first line that had one */
+    bool several_mounts;
     char cursor[128]; /* of the last line that had one */
 };
 
@@ -39,8 +41,9 @@ static void put_path(FILE *out, const char *mount, const char *path, bool is_dir
 void watch_print(const json_t *change, const char *time_of_day, FILE *out)
 {
     char size[TEXT_SHORT];
-    const char *op = text_of(change, "op"), *mount = text_of(change, "mount");
-    const char *from = text_of(change, "from"), *observer = text_of(change, "observer");
+    const char *op = json_object_get(change, "ready") ? "ready" : text_of(change, "op");
+    const char *mount = text_of(change, "mount"), *from = text_of(change, "from");
+    const char *observer = text_of(change, "observer");
     json_t *bytes = json_object_get(change, "size");
     bool is_dir = json_is_true(json_object_get(change, "dir"));
     fprintf(out, "%s ", time_of_day);
@@ -102,10 +105,26 @@ static int add_path(const struct command_call *call, char *target, size_t size)
         if (watch_find_mount(status, path, &mount, &path) < 0)
             return command_misuse(call, "%.1000s lies on none of the sidecar's mounts", path);
     }
-    if ((mount && response_add_query(target, size, "mount", mount) < 0) ||
-        (*path && response_add_query(target, size, "path", path) < 0))
+    size_t length = strlen(path);
+    while (length > 0 && path[length - 1] == '/')
+        length--;
+    _cleanup_free_ char *prefix = strndup(path, length);
+    if (!prefix || (mount && response_add_query(target, size, "mount", mount) < 0) ||
+        (*prefix && response_add_query(target, size, "path", prefix) < 0))
         return command_misuse(call, "PATH is too long");
     return 0;
+}
+
+/* Where to go on: each mount has its own cursors. */
+static void remember(struct watch *watch, const json_t *change)
+{
+    const char *mount = text_of(change, "mount"), *cursor = text_of(change, "cursor");
+    if (!*watch->mount)
+        snprintf(watch->mount, sizeof(watch->mount), "%s", mount);
+    else if (strncmp(watch->mount, mount, sizeof(watch->mount) - 1) != 0)
+        watch->several_mounts = true;
+    if (*cursor)
+        snprintf(watch->cursor, sizeof(watch->cursor), "%s", cursor);
 }
 
 /* One line of the stream. false: it is not what the sidecar sends. */
@@ -118,9 +137,7 @@ static bool show(struct watch *watch, const char *line, struct error *err)
     }
     if (json_object_get(change, "keepalive"))
         return true;
-    const char *cursor = text_of(change, "cursor");
-    if (*cursor)
-        snprintf(watch->cursor, sizeof(watch->cursor), "%s", cursor);
+    remember(watch, change);
     if (watch->json) {
         puts(line);
         return true;
@@ -129,10 +146,7 @@ static bool show(struct watch *watch, const char *line, struct error *err)
     struct tm tm;
     time_t now = time(NULL);
     strftime(time_of_day, sizeof(time_of_day), "%H:%M:%S", localtime_r(&now, &tm));
-    if (json_object_get(change, "ready"))
-        printf("%s ready\n", time_of_day);
-    else
-        watch_print(change, time_of_day, stdout);
+    watch_print(change, time_of_day, stdout);
     return true;
 }
 
@@ -168,7 +182,7 @@ int watch_run(const struct command_call *call)
     if (r == 0)
         error_set(&err, EPIPE, "the sidecar on %s ended the stream", call->socket_path);
     code = command_failed(&err);
-    if (*watch.cursor)
+    if (*watch.cursor && !watch.several_mounts)
         fprintf(stderr, "efsctl: go on from there with --since=%s\n", watch.cursor);
     return code;
 }

@@ -36,6 +36,7 @@ static void test_lines(void **state)
           "10:55:54 resync  .  look again here: overflow\n");
     check("{\"op\":\"resync\",\"path\":\"\",\"mount\":\"/data\",\"reason\":\"overflow\"}",
           "10:55:54 resync  /data  look again here: overflow\n");
+    check("{\"ready\":true,\"mount\":\"/data\",\"cursor\":\"7.0\"}", "10:55:54 ready   /data\n");
     check("{\"op\":\"attrib\",\"path\":\"x\",\"mount\":\"/\"}", "10:55:54 attrib  /x\n");
 }
 
