@@ -185,6 +185,9 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8
 
+demo-break: ## what the gate says when something is wrong (CASE=plain|erofs|uid|hang)
+	$(Q)demo/break $(CASE)
+
 deps: ## install what is missing of the Debian packages that the tests need
 	$(Q)tests/deps test
 
@@ -194,4 +197,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all man man-check install deps unit test cluster cluster-tools clean help
+.PHONY: all man man-check install demo-break deps unit test cluster cluster-tools clean help
