@@ -34,6 +34,14 @@ static const struct {
 
 /* ---- failures ---- */
 
+/* A soft mount says EIO when the server did not answer in time. */
+static enum cause cause_of(const struct posix_question *q)
+{
+    if (q->log->error == EIO && q->mount && mount_has_option(q->mount, "soft"))
+        return CAUSE_SERVER_UNREACHABLE;
+    return cause_from_errno(q->log->error);
+}
+
 static void fail_permission(const struct posix_question *q, struct mount_report *report,
                             const char *id, const char *step)
 {
@@ -151,7 +159,7 @@ static void fail_step(const struct posix_question *q, struct mount_report *repor
                     "%s in %s fails with %s: what the probe made there was removed by somebody",
                     step, report->asked->path, error_name(error));
     } else {
-        enum cause cause = cause_from_errno(error);
+        enum cause cause = cause_of(q);
         report_fail(report, id, cause, "%s in %s fails with %s: %s", step, report->asked->path,
                     error_name(error), cause_table[cause].meaning);
     }
@@ -178,7 +186,7 @@ static void fail_path(const struct posix_question *q, struct mount_report *repor
 {
     const struct probe_log *log = q->log;
     const char *path = report->asked->path;
-    enum cause cause = cause_from_errno(log->error);
+    enum cause cause = cause_of(q);
     struct check *check;
 
     switch (log->error) {

@@ -99,7 +99,7 @@ static void judge(const struct run *run, size_t i, struct mountinfo *table, stru
     };
     report->uid = log->uid;
     report->gid = log->gid;
-    if (!check_path(&posix, mount_report))
+    if (!check_path(&posix, mount_report) && posix.end != PROBE_HUNG)
         return;
     if (!known) {
         report_fail(mount_report, "mount", CAUSE_INTERNAL,
@@ -113,7 +113,7 @@ static void judge(const struct run *run, size_t i, struct mountinfo *table, stru
         .allow_local = settings->allow_local,
     };
     check_mount(&question, mount_report);
-    if (mount.nfs || settings->allow_local)
+    if (opened && (mount.nfs || settings->allow_local))
         check_posix(&posix, mount_report);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,6 +57,14 @@ static int refuse_usage(const struct config_report *errors)
         fprintf(stderr, ", and %u more above", errors->n_errors - 1);
     fprintf(stderr, ". %s\n", cause_table[CAUSE_USAGE].fix);
     return cause_table[CAUSE_USAGE].exit_code;
+}
+
+/* What an earlier run found must not be taken for this one's answer. */
+static void remove_ready_file(const struct settings *settings)
+{
+    char path[PATH_MAX];
+    if (settings_run_path(settings, READY_FILE, path, sizeof(path)) == 0)
+        (void)unlink(path);
 }
 
 static int write_ready_file(const char *run_dir, const char *text)
@@ -129,6 +138,7 @@ int main(int argc, char **argv)
     if (action == CONFIG_CHECK)
         return print_settings(&settings);
 
+    remove_ready_file(&settings);
     gate_run(&settings, &report);
     publish(&settings, &report);
     report_print_checks(&report, stderr);

@@ -43,6 +43,8 @@ int probe_start(const struct probe_wish *wish, struct probe *ret_probe, struct e
         return error_set_errno(err, errno, "there is no memory for the probe of %s", wish->path);
     for (int i = 0; i < PROBE_END; i++)
         log->took_us[i] = -1;
+    log->uid = geteuid();
+    log->gid = getegid();
     atomic_store(&log->step_since_ms, clock_now_ms());
 
     if (pipe2(ends, O_CLOEXEC) < 0) {

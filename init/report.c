@@ -1,5 +1,6 @@
 #include "init/report.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 
 #include "lib/clock.h"
@@ -25,13 +26,23 @@ static struct check *next_check(struct mount_report *mount, const char *id, enum
     return check;
 }
 
+/* Paths and sources come from outside: no byte of them may start a line of its own. */
+static void __attribute__((format(printf, 3, 0)))
+put_text(char *text, size_t size, const char *format, va_list args)
+{
+    vsnprintf(text, size, format, args);
+    for (char *byte = text; *byte; byte++)
+        if (iscntrl((unsigned char)*byte))
+            *byte = '?';
+}
+
 struct check *report_add(struct mount_report *mount, const char *id, enum verdict verdict,
                          const char *format, ...)
 {
     struct check *check = next_check(mount, id, verdict);
     va_list args;
     va_start(args, format);
-    vsnprintf(check->message, sizeof(check->message), format, args);
+    put_text(check->message, sizeof(check->message), format, args);
     va_end(args);
     return check;
 }
@@ -42,7 +53,7 @@ struct check *report_fail(struct mount_report *mount, const char *id, enum cause
     struct check *check = next_check(mount, id, VERDICT_FAIL);
     va_list args;
     va_start(args, format);
-    vsnprintf(check->message, sizeof(check->message), format, args);
+    put_text(check->message, sizeof(check->message), format, args);
     va_end(args);
     check->cause = cause;
     report_fix(check, "%s", cause_table[cause].fix);
@@ -53,7 +64,7 @@ void report_fix(struct check *check, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(check->fix, sizeof(check->fix), format, args);
+    put_text(check->fix, sizeof(check->fix), format, args);
     va_end(args);
 }
 
@@ -61,7 +72,7 @@ void report_detail(struct check *check, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(check->detail, sizeof(check->detail), format, args);
+    put_text(check->detail, sizeof(check->detail), format, args);
     va_end(args);
 }
 
@@ -71,9 +82,18 @@ void report_fail_all(struct report *report, enum cause cause, const char *format
         return;
     va_list args;
     va_start(args, format);
-    vsnprintf(report->message, sizeof(report->message), format, args);
+    put_text(report->message, sizeof(report->message), format, args);
     va_end(args);
     report->cause = cause;
+}
+
+static size_t count_warnings(const struct report *report)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < report->n; i++)
+        for (size_t j = 0; j < report->mounts[i].n; j++)
+            n += report->mounts[i].checks[j].verdict == VERDICT_WARN;
+    return n;
 }
 
 static const struct check *first_failure(const struct mount_report *mount)
@@ -110,17 +130,22 @@ enum cause report_cause(const struct report *report)
     return first ? first->cause : report->cause;
 }
 
+static void print_path(const struct mount_report *mount, FILE *out)
+{
+    for (const char *byte = mount->asked->path; *byte; byte++)
+        fputc(iscntrl((unsigned char)*byte) ? '?' : *byte, out);
+}
+
 void report_print_checks(const struct report *report, FILE *out)
 {
     for (size_t i = 0; i < report->n; i++) {
         const struct mount_report *mount = &report->mounts[i];
         for (size_t j = 0; j < mount->n; j++) {
             const struct check *check = &mount->checks[j];
-            fprintf(out, "efs-init: %s: %-7s %-8s %s\n", mount->asked->path,
-                    verdict_names[check->verdict], check->id, check->message);
-            if (check->verdict == VERDICT_WARN && check->fix[0])
-                fprintf(out, "efs-init: %s: %-7s %-8s %s\n", mount->asked->path, "", "",
-                        check->fix);
+            fputs("efs-init: ", out);
+            print_path(mount, out);
+            fprintf(out, ": %-7s %-8s %s\n", verdict_names[check->verdict], check->id,
+                    check->message);
         }
     }
 }
@@ -142,10 +167,16 @@ void report_print_answer(const struct report *report, FILE *out)
         fprintf(out, "efs-init: NOT READY (%s, exit %d): %s. %s", cause->name, cause->exit_code,
                 report->message, cause->fix);
     } else {
-        fprintf(out, "efs-init: ready after %lld ms:", (long long)report->took_ms);
-        for (size_t i = 0; i < report->n; i++)
-            fprintf(out, "%s %s (%s)", i ? "," : "", report->mounts[i].asked->path,
-                    report->mounts[i].asked->read_only ? "read-only" : "read-write");
+        size_t warnings = count_warnings(report);
+        fprintf(out, "efs-init: ready after %lld ms", (long long)report->took_ms);
+        if (warnings > 0)
+            fprintf(out, ", %zu warning%s above", warnings, warnings == 1 ? "" : "s");
+        fputc(':', out);
+        for (size_t i = 0; i < report->n; i++) {
+            fputs(i ? ", " : " ", out);
+            print_path(&report->mounts[i], out);
+            fputs(report->mounts[i].asked->read_only ? " (read-only)" : " (read-write)", out);
+        }
     }
     fputc('\n', out);
 }

@@ -84,6 +84,9 @@ def paths(root):
     run_dir, data = places(root)
     top = root.decode()
     os.symlink("data", top + "/link")
+    os.mkdir(top + "/new\nline")
+    lines, _ = end(gate(run_dir, top + "/new\nline"), 0, "new?line")
+    check(all(line.startswith("efs-init: ") for line in lines.splitlines()), lines)
     os.symlink("loop", top + "/loop")
     os.symlink("nowhere", top + "/dangling")
     lines, _ = end(gate(run_dir, top + "/link/"), 0)
@@ -175,12 +178,15 @@ def crash(root):
 def stopped(root):
     """SIGTERM ends it at once, with a code of its own and a report; the probe goes with it"""
     run_dir, data = places(root)
+    ready = root.decode() + "/run/ready.json"
+    end(gate(run_dir, data), 0)
     process = gate(run_dir, "--lock-hold=30s", data)
     child = child_of(process)
+    check(not os.path.exists(ready), "the answer of the run before is still there")
     process.terminate()
     end(process, 75, "Interrupted", "SIGTERM", timeout=5)
     wait_for(lambda: not os.path.exists(f"/proc/{child}"), "the probe is gone", 5)
-    with open(os.path.join(root.decode(), "run/ready.json"), encoding="utf-8") as file:
+    with open(ready, encoding="utf-8") as file:
         check(json.load(file)["cause"] == "Interrupted", "ready.json")
 
 

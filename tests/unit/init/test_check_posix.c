@@ -16,6 +16,8 @@
 static const struct mount nfs = {.target = "/data", .fstype = "nfs4", .nfs = true};
 static const struct mount nfs_ro = {
     .target = "/data", .fstype = "nfs4", .nfs = true, .read_only = true};
+static const struct mount nfs_soft = {
+    .target = "/data", .fstype = "nfs4", .nfs = true, .super_options = "rw,soft", .options = "rw"};
 static const struct mount local = {.target = "/", .fstype = "ext4"};
 static char path[] = "/data", no_id[] = "";
 static const struct mount_setting asked_rw = {.path = path, .file_system_id = no_id};
@@ -197,6 +199,17 @@ static void test_other_errors(void **state)
                        error_name(cases[i].error));
 }
 
+static void test_soft_mount(void **state)
+{
+    struct scene *scene = failing(PROBE_FSYNC, EIO);
+    scene->question.mount = &nfs_soft;
+    expect_failure(scene, "write", CAUSE_SERVER_UNREACHABLE, "mount it hard");
+
+    scene = failing(PROBE_OPEN, EIO);
+    scene->question.mount = &nfs_soft;
+    expect_failure(scene, "path", CAUSE_SERVER_UNREACHABLE, "EIO");
+}
+
 static void test_path(void **state)
 {
     struct scene *scene = failing(PROBE_OPEN, ENOENT);
@@ -309,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_hung),
         cmocka_unit_test(test_lost_lock),
         cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_soft_mount),
     };
     return cmocka_run_group_tests_name("check_posix", tests, NULL, NULL);
 }
