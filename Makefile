@@ -115,6 +115,20 @@ $(CLUSTER_TOOLS):
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter %.so,$@),-shared $(LDFLAGS),$(ALL_LDFLAGS)) -o $@ $^
 
+# ---- bench: one program or script per claim ----
+BENCHES     := $(notdir $(filter-out %.c %.py %.md,$(wildcard bench/*)))
+BENCH_TOOLS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
+
+bench: all cluster-tools bench-tools ## measure what the design claims (BENCH="NAME ..." for some of it)
+	$(Q)set -e; for b in $(or $(BENCH),$(BENCHES)); do echo "== $$b"; BUILD=$(TEST_BUILD_DIR) bench/$$b; done
+
+bench-tools: $(BENCH_TOOLS)
+
+$(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
+
 # ---- lint ----
 LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c)
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^#!.*(bash|sh)$$' 2>/dev/null)
@@ -153,7 +167,7 @@ lint-shell:
 	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)
 	$(Q)shellcheck --exclude=SC2016 $(SHELL_SCRIPTS)
 
--include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c)))
+-include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c)))
 
 # The README's test command. It installs what it needs, so that it works as the first command on a new machine.
 test: ## install what is missing, then unit, integration and cluster tests
@@ -197,4 +211,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all man man-check install demo-break deps unit test cluster cluster-tools clean help
+.PHONY: all man man-check install demo-break deps unit test cluster cluster-tools clean help bench bench-tools
