@@ -67,6 +67,17 @@ static int wait_for_probes(struct run *run, size_t n, int signal_fd)
     }
 }
 
+/* A moment for those that can, to leave nothing on the share. */
+static void cancel(struct run *run, size_t n)
+{
+    enum { TIDY_MS = 1000 };
+    for (size_t i = 0; i < n; i++)
+        if (run->probes[i].log)
+            atomic_store(&run->probes[i].log->cancel, true);
+    run->deadline_ms = clock_now_ms() + TIDY_MS;
+    (void)wait_for_probes(run, n, -1);
+}
+
 static enum probe_end end_of(const struct run *run, size_t i)
 {
     const struct probe_log *log = run->probes[i].log;
@@ -152,6 +163,8 @@ void gate_run(const struct settings *settings, struct report *report)
     start(&run, report);
     int stopped_by = wait_for_probes(&run, report->n, signal_fd);
     run.stopped_ms = clock_now_ms();
+    if (stopped_by)
+        cancel(&run, report->n);
     for (size_t i = 0; i < report->n; i++)
         probe_stop(&run.probes[i]);
     if (stopped_by)

@@ -7,9 +7,9 @@
  *     report_print_answer(&report, stderr);
  *     report_release(&report);
  *
- * SIGTERM and SIGINT end it early with CAUSE_INTERRUPTED. Whatever goes wrong stands in the report.
- * Takes as long as the slowest mount, at most deadline + lock_hold and 0.2 s. Threads: call it
- * while there is only one.
+ * SIGTERM and SIGINT end it within a second, with CAUSE_INTERRUPTED. Whatever goes wrong stands in
+ * the report. Takes as long as the slowest mount, at most deadline + lock_hold and 0.2 s. Threads:
+ * call it while there is only one.
  */
 #ifndef INIT_GATE_H
 #define INIT_GATE_H

@@ -64,8 +64,10 @@ struct probe_wish {
     int64_t hold_ms; /* go on proving the lock for so long */
 };
 
-/* What the child found out. step and step_since_ms are for a parent that looks while it runs. */
+/* What the child found out. step and step_since_ms are for a parent that looks while it runs; a
+ * parent that sets cancel asks it to tidy up and end before its next step. */
 struct probe_log {
+    _Atomic bool cancel;
     _Atomic int step;
     _Atomic int64_t step_since_ms;
     int error;                  /* of the step that failed, positive; 0 none */

@@ -210,7 +210,7 @@ static int prove_lock(struct hands *h)
 static int hold_lock(struct hands *h)
 {
     int64_t end_ms = clock_now_ms() + h->wish->hold_ms;
-    while (clock_now_ms() < end_ms) {
+    while (clock_now_ms() < end_ms && !atomic_load(&h->log->cancel)) {
         usleep(PROOF_EVERY_MS * 1000);
         int r = prove_lock(h);
         if (r < 0)
@@ -356,6 +356,8 @@ static int run_step(struct hands *h, enum probe_step step)
         return 0;
     if (step == PROBE_HOLD && h->wish->hold_ms == 0)
         return 0;
+    if (atomic_load(&log->cancel))
+        return -ECANCELED;
     atomic_store(&log->step_since_ms, clock_now_ms());
     atomic_store(&log->step, (int)step);
     int64_t start_us = clock_now_us();

@@ -176,16 +176,18 @@ def crash(root):
 
 
 def stopped(root):
-    """SIGTERM ends it at once, with a code of its own and a report; the probe goes with it"""
+    """SIGTERM ends it soon, with a code of its own and a report; the probe tidies up and goes with it"""
     run_dir, data = places(root)
     ready = root.decode() + "/run/ready.json"
     end(gate(run_dir, data), 0)
     process = gate(run_dir, "--lock-hold=30s", data)
     child = child_of(process)
     check(not os.path.exists(ready), "the answer of the run before is still there")
+    wait_for(lambda: any(n.endswith(".moved") for n in os.listdir(data)), "the probe holds its lock", 10)
     process.terminate()
     end(process, 75, "Interrupted", "SIGTERM", timeout=5)
     wait_for(lambda: not os.path.exists(f"/proc/{child}"), "the probe is gone", 5)
+    check(os.listdir(data) == [], os.listdir(data))
     with open(ready, encoding="utf-8") as file:
         check(json.load(file)["cause"] == "Interrupted", "ready.json")
 
