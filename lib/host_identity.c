@@ -71,11 +71,3 @@ int host_identity_read(const char *root, struct host_identity *ret_host, struct 
     *ret_host = host;
     return 0;
 }
-
-bool host_identity_may_collide(const struct host_identity *a, const struct host_identity *b)
-{
-    const char *id_a = a->nfs4_namespace_id[0] ? a->nfs4_namespace_id : a->nfs4_unique_id;
-    const char *id_b = b->nfs4_namespace_id[0] ? b->nfs4_namespace_id : b->nfs4_unique_id;
-    return strcmp(a->boot_id, b->boot_id) == 0 && a->net_namespace != b->net_namespace &&
-           strcmp(id_a, id_b) == 0;
-}

@@ -14,7 +14,6 @@
 #ifndef LIB_HOST_IDENTITY_H
 #define LIB_HOST_IDENTITY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/error.h"
@@ -29,8 +28,5 @@ struct host_identity {
 
 /* root is "" or the folder that holds proc/ and sys/ of a test. */
 int host_identity_read(const char *root, struct host_identity *ret_host, struct error *err);
-
-/* Two network namespaces of one kernel whose mounts the server may take for one client. */
-bool host_identity_may_collide(const struct host_identity *a, const struct host_identity *b);
 
 #endif

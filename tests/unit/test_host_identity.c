@@ -32,23 +32,6 @@ static void test_canned(void **state)
     assert_string_equal(bare.nfs4_namespace_id, "");
 }
 
-static void test_collide(void **state)
-{
-    struct host_identity a = host_at("tests/data/host/bare"), b = a;
-    assert_false(host_identity_may_collide(&a, &b)); /* one namespace: one client */
-    b.net_namespace++;
-    assert_true(host_identity_may_collide(&a, &b));
-    strcpy(a.nfs4_unique_id, "both");
-    strcpy(b.nfs4_unique_id, "both");
-    assert_true(host_identity_may_collide(&a, &b));
-    strcpy(b.nfs4_namespace_id, "own");
-    assert_false(host_identity_may_collide(&a, &b));
-    b = a;
-    b.net_namespace++;
-    b.boot_id[0] = 'f'; /* another machine: has another name */
-    assert_false(host_identity_may_collide(&a, &b));
-}
-
 static void test_this_kernel(void **state)
 {
     struct host_identity host = host_at("");
@@ -70,7 +53,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_canned),
-        cmocka_unit_test(test_collide),
         cmocka_unit_test(test_this_kernel),
         cmocka_unit_test(test_missing),
     };
