@@ -246,6 +246,14 @@ static int add_parts(struct stream *stream, const char *mount_path, struct error
     return 0;
 }
 
+static enum change_reason why_missed(const char *since, const struct feed_reader *now)
+{
+    uint32_t epoch = 0;
+    uint64_t sequence;
+    change_cursor_parse(since, &epoch, &sequence);
+    return epoch == now->epoch ? CHANGE_REASON_SLOW_READER : CHANGE_REASON_RESTART;
+}
+
 static int seek(struct stream *stream, const char *since, struct error *err)
 {
     if (since && stream->n_parts > 1)
@@ -256,7 +264,7 @@ static int seek(struct stream *stream, const char *since, struct error *err)
         if (r == -EINVAL)
             return error_set(err, EINVAL, "since: \"%.64s\" is not a cursor", since);
         if (r == -ESTALE)
-            part->missed = CHANGE_REASON_SLOW_READER;
+            part->missed = why_missed(since, &part->reader);
     }
     return 0;
 }
