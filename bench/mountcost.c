@@ -6,6 +6,7 @@
  *
  * Works on any NFS mount, also in an ECS task on EFS, and sends nothing itself.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -25,10 +26,9 @@ static void print_ops(const struct mountstats *delta)
         if (op->calls == 0)
             continue;
         uint64_t metered = metering_of_op(op, &class);
-        printf("%-22s %8llu %8.2f %12llu %12llu%s\n", op->name, (unsigned long long)op->calls,
-               (double)op->execute_ms / (double)op->calls,
-               (unsigned long long)(op->bytes_sent + op->bytes_received),
-               (unsigned long long)metered, class == METERING_SESSION ? " (session)" : "");
+        printf("%-22s %8" PRIu64 " %8.2f %12" PRIu64 " %12" PRIu64 "%s\n", op->name, op->calls,
+               (double)op->execute_ms / (double)op->calls, op->bytes_sent + op->bytes_received,
+               metered, class == METERING_SESSION ? " (session)" : "");
     }
 }
 

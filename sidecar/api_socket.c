@@ -53,11 +53,25 @@ static int clear_path(const struct sockaddr_un *address, struct error *err)
     return 0;
 }
 
+/* The new file gets the mode of the descriptor: nobody but us until the group is right too. */
+static int bind_file(int fd, const struct sockaddr_un *address, mode_t mode, gid_t gid,
+                     struct stat *ret_stat, struct error *err)
+{
+    const char *path = address->sun_path;
+    if (fchmod(fd, 0) < 0 || bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+        return error_set_errno(err, errno, "api.socket: \"%s\" cannot be made", path);
+    if (gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) < 0)
+        return error_set_errno(err, errno, "api.gid: the socket cannot be given to group %u", gid);
+    if (chmod(path, mode) < 0 || lstat(path, ret_stat) < 0 || listen(fd, SOMAXCONN) < 0)
+        return error_set_errno(err, errno, "api.socket: \"%s\" cannot be set up", path);
+    return 0;
+}
+
 int api_socket_open(struct api_socket *ret_socket, const char *path, mode_t mode, gid_t gid,
                     struct error *err)
 {
     struct api_socket socket = {0};
-    struct stat st;
+    struct stat st = {0};
     int r = set_address(path, &socket.address, err);
     if (r == 0)
         r = clear_path(&socket.address, err);
@@ -66,17 +80,10 @@ int api_socket_open(struct api_socket *ret_socket, const char *path, mode_t mode
     _cleanup_close_ int fd = new_socket();
     if (fd < 0)
         return error_set_errno(err, errno, "api.socket: no socket can be made");
-    /* The new file gets the mode of the descriptor: nobody but us until the group is right too. */
-    if (fchmod(fd, 0) < 0 ||
-        bind(fd, (const struct sockaddr *)&socket.address, sizeof(socket.address)) < 0)
-        return error_set_errno(err, errno, "api.socket: \"%s\" cannot be made", path);
-    if ((gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) < 0)) {
-        r = error_set_errno(err, errno, "api.gid: the socket cannot be given to group %u", gid);
-    } else if (chmod(path, mode) < 0 || lstat(path, &st) < 0 || listen(fd, SOMAXCONN) < 0) {
-        r = error_set_errno(err, errno, "api.socket: \"%s\" cannot be set up", path);
-    }
+    r = bind_file(fd, &socket.address, mode, gid, &st, err);
     if (r < 0) {
-        unlink(path);
+        if (r != -EADDRINUSE) /* somebody was faster */
+            unlink(path);
         return r;
     }
     socket.fd = take_fd(&fd);

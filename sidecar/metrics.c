@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -207,10 +206,12 @@ static void measure_process(struct metrics *m)
     struct metric_group *process = &m->groups[0];
     _cleanup_free_ char *text = NULL;
     size_t length;
-    long long pages;
-    if (fs_read_file(AT_FDCWD, "/proc/self/statm", 4096, &text, &length) == 0 &&
-        sscanf(text, "%*d %lld", &pages) == 1)
-        metrics_set(process, METRIC_MEMORY, (double)pages * (double)sysconf(_SC_PAGESIZE));
+    if (fs_read_file(AT_FDCWD, "/proc/self/statm", 4096, &text, &length) == 0) {
+        const char *resident = strchr(text, ' '); /* the second number, in pages */
+        if (resident)
+            metrics_set(process, METRIC_MEMORY,
+                        (double)strtoll(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE));
+    }
 
     int64_t elapsed_ms = clock_now_ms() - m->began_ms;
     if (elapsed_ms > 0)

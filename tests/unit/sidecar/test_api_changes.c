@@ -112,7 +112,7 @@ static struct client ask(const char *query, int *ret_status)
     turn();
     c.in = fdopen(c.fd, "r");
     assert_non_null(fgets(line, sizeof(line), c.in));
-    *ret_status = atoi(line + strlen("HTTP/1.1 "));
+    *ret_status = (int)strtol(line + strlen("HTTP/1.1 "), NULL, 10);
     while (fgets(line, sizeof(line), c.in) && strcmp(line, "\r\n") != 0)
         continue;
     return c;
@@ -273,7 +273,8 @@ static void test_slow_reader(void **state)
     struct client c = stream("?path=dir");
     expect_ready(&c, NULL);
     char path[64];
-    int last = 0, n = 0, n_resyncs = 0;
+    long last = 0;
+    int n = 0, n_resyncs = 0;
     for (int i = 1; i <= 20000; i++) {
         snprintf(path, sizeof(path), "dir/%d", i);
         push(feeds[0], CHANGE_MODIFY, path, NULL);
@@ -290,7 +291,7 @@ static void test_slow_reader(void **state)
             n_resyncs++;
             continue;
         }
-        int number = atoi(text_of(line, "path") + 4);
+        long number = strtol(text_of(line, "path") + 4, NULL, 10);
         assert_true(number == last + 1 || n_resyncs > 0);
         last = number;
     }

@@ -174,8 +174,7 @@ static void test_continue(void **state)
 static void test_refusals(void **state)
 {
     static char huge[HTTP_HEAD_MAX + 64];
-    memset(huge, 'x', sizeof(huge) - 1);
-    memcpy(huge, "GET /", 5);
+    snprintf(huge, sizeof(huge), "GET /%0*d", HTTP_HEAD_MAX + 32, 0);
     const struct {
         const char *text;
         int status;
