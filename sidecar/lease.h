@@ -1,0 +1,50 @@
+/*
+ * lease: this task's slot on the board of a mount, and the proof that it is still held.
+ *
+ *     r = lease_new(&(struct lease_options){...}, &lease);
+ *     lease_start(lease, on_nfs);          // the board exists
+ *     lease_tick(lease);                   // about once a second
+ *     lease_note_silence(lease, ms);       // a call to this mount took so long
+ *     lease_stop(lease);  ... until lease_stopped(lease) ...  lease_free(lease);
+ *
+ * The slot is proven every lease.proof_interval; a proof counts from before it was sent. A loss is
+ * told as what it is: after an outage (LeaseLost), or although the mount answered all the time
+ * (ClientIdentityShared). Then every descriptor of the board is closed and a slot is taken on a new
+ * one. Where identities are shared, that is what the other one is hurt by: so the attempts come
+ * slower each time, and LocksReady stays False until the slot has been held for a while.
+ *
+ * All calls go through a pool of one thread that nothing else uses. Ownership: options' pointers
+ * are the caller's. Threads: the loop's.
+ */
+#ifndef SIDECAR_LEASE_H
+#define SIDECAR_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/work_pool.h"
+#include "sidecar/health.h"
+#include "sidecar/place.h"
+
+struct lease_options {
+    const struct place *place;
+    struct work_pool *pool;
+    struct conditions *conditions;
+    void (*taken)(void *arg, unsigned slot); /* a slot was taken, maybe another one than before */
+    void (*gone)(void *arg);                 /* the board itself is gone: make it, start again */
+    void *arg;
+};
+
+struct lease;
+
+int lease_new(const struct lease_options *options, struct lease **ret_lease);
+void lease_free(struct lease *lease);
+
+void lease_start(struct lease *lease, bool on_nfs);
+void lease_tick(struct lease *lease);
+void lease_note_silence(struct lease *lease, int64_t silence_ms);
+
+void lease_stop(struct lease *lease);
+bool lease_stopped(const struct lease *lease);
+
+#endif

@@ -1,0 +1,204 @@
+#include "sidecar/taskdirs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/fs.h"
+#include "lib/host_identity.h"
+#include "lib/json.h"
+#include "lib/share/board.h"
+#include "lib/share/layout.h"
+
+enum { RUN_SUBDIR_MODE = 0755 };
+
+static int fits(int n, size_t size)
+{
+    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int taskdirs_link_name(const char *mount_path, char *buf, size_t size)
+{
+    const char *path = mount_path + strspn(mount_path, "/");
+    int r = fits(snprintf(buf, size, "%s", *path ? path : "root"), size);
+    for (char *p = buf; r == 0 && (p = strchr(p, '/')) != NULL;)
+        *p = '-';
+    return r == 0 ? fs_check_name(buf) : r;
+}
+
+int taskdirs_path(const struct place *place, char *buf, size_t size)
+{
+    return fits(snprintf(buf, size, "%s/%s/%s", place->path, place->settings->tasks_dir,
+                         place->settings->task_name),
+                size);
+}
+
+int taskdirs_link(const struct place *place, char *buf, size_t size)
+{
+    return fits(snprintf(buf, size, "%s/mounts/%s/task", place->settings->run_dir, place->name),
+                size);
+}
+
+/* Make at_fd/name a link to target, whatever was there; whoever looks finds the old or the new. */
+static int set_link(int at_fd, const char *name, const char *target)
+{
+    char now[PATH_MAX], temporary[NAME_MAX + 1];
+    ssize_t n = readlinkat(at_fd, name, now, sizeof(now));
+    if (n == (ssize_t)strlen(target) && memcmp(now, target, (size_t)n) == 0)
+        return 0;
+    snprintf(temporary, sizeof(temporary), ".%s.new", name);
+    unlinkat(at_fd, temporary, 0); /* left by one that was killed here */
+    if (symlinkat(target, at_fd, temporary) < 0 || renameat(at_fd, temporary, at_fd, name) < 0)
+        return -errno;
+    return 0;
+}
+
+/* RUN_DIR/mounts/<name>. The run directory is local. */
+static int open_links(const struct place *place, int *ret_fd)
+{
+    char path[NAME_MAX + 16];
+    _cleanup_close_ int run_fd = open(place->settings->run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (run_fd < 0)
+        return -errno;
+    snprintf(path, sizeof(path), "mounts/%s", place->name);
+    return fs_mkdir_beneath(run_fd, path, RUN_SUBDIR_MODE, ret_fd);
+}
+
+static int make_link(const struct place *place, const char *name, const char *target,
+                     struct error *err)
+{
+    _cleanup_close_ int links_fd = -1;
+    int r = open_links(place, &links_fd);
+    if (r == 0)
+        r = set_link(links_fd, name, target);
+    if (r < 0)
+        return error_set_errno(err, -r, "the link %s/mounts/%s/%s cannot be made (run_dir)",
+                               place->settings->run_dir, place->name, name);
+    return 0;
+}
+
+int taskdirs_link_root(const struct place *place, struct error *err)
+{
+    return make_link(place, "root", place->path, err);
+}
+
+static int make_state(const struct place *place, int root_fd, struct error *err)
+{
+    const struct settings *settings = place->settings;
+    _cleanup_close_ int state_fd = -1, members_fd = -1;
+    int r = place_make_dir(place, root_fd, settings->state_dir, LAYOUT_DIR_MODE, &state_fd, err);
+    if (r == 0)
+        r = place_make_dir(place, state_fd, LAYOUT_MEMBERS, LAYOUT_DIR_MODE, &members_fd, err);
+    if (r < 0)
+        return r;
+    r = board_create(state_fd, settings->state_gid);
+    if (r < 0)
+        return error_set_errno(err, -r, "%s/%s/" LAYOUT_BOARD " cannot be made", place->path,
+                               settings->state_dir);
+    return 0;
+}
+
+/* The directories above the task's are everyone's: only the last one has task.dir_mode. */
+static int make_write_dir(const struct place *place, int root_fd, struct error *err)
+{
+    const struct settings *settings = place->settings;
+    _cleanup_close_ int tasks_fd = -1, task_fd = -1;
+    int r = place_make_dir(place, root_fd, settings->tasks_dir, LAYOUT_DIR_MODE, &tasks_fd, err);
+    if (r == 0)
+        r = place_make_dir(place, tasks_fd, settings->task_name, settings->task_dir_mode, &task_fd,
+                           err);
+    return r;
+}
+
+static int make_task_links(const struct place *place, struct error *err)
+{
+    char path[PATH_MAX];
+    int r = taskdirs_path(place, path, sizeof(path));
+    if (r < 0)
+        return error_set_errno(err, -r, "the task's directory on %s has no usable path",
+                               place->path);
+    r = make_link(place, "task", path, err);
+    if (r < 0 || !place->first_writable)
+        return r;
+    _cleanup_close_ int run_fd = open(place->settings->run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    r = run_fd < 0 ? -errno : set_link(run_fd, "task", path);
+    if (r < 0)
+        return error_set_errno(err, -r, "the link %s/task cannot be made (run_dir)",
+                               place->settings->run_dir);
+    return 0;
+}
+
+int taskdirs_make(const struct place *place, struct error *err)
+{
+    _cleanup_close_ int root_fd = -1;
+    int r = place_open_root(place, &root_fd, err);
+    if (r == 0)
+        r = make_state(place, root_fd, err);
+    if (r == 0)
+        r = make_write_dir(place, root_fd, err);
+    return r == 0 ? make_task_links(place, err) : r;
+}
+
+static int open_members(const struct place *place, int *ret_fd, struct error *err)
+{
+    _cleanup_close_ int state_fd = -1;
+    int r = place_open_state(place, &state_fd, err);
+    if (r < 0)
+        return r;
+    r = fs_open_beneath(state_fd, LAYOUT_MEMBERS, O_RDONLY | O_DIRECTORY, 0, ret_fd);
+    if (r < 0)
+        return error_set_errno(err, -r, "%s/%s/" LAYOUT_MEMBERS " cannot be opened", place->path,
+                               place->settings->state_dir);
+    return 0;
+}
+
+static char *describe_member(const struct place *place, const struct host_identity *host)
+{
+    char now[CLOCK_TEXT];
+    _cleanup_json_ json_t *member =
+        json_pack("{s:o, s:s, s:I, s:s, s:s, s:s}", "task",
+                  json_string_lossy(place->settings->task_name), "boot_id", host->boot_id,
+                  "net_namespace", (json_int_t)host->net_namespace, "host_name", host->host_name,
+                  "version", EFS_SIDECAR_VERSION, "joined", clock_format(clock_wall_ms(), now));
+    return member ? json_dumps(member, JSON_INDENT(2)) : NULL;
+}
+
+int taskdirs_write_member(const struct place *place, unsigned slot, struct error *err)
+{
+    _cleanup_close_ int members_fd = -1;
+    struct host_identity host;
+    char name[32];
+
+    int r = open_members(place, &members_fd, err);
+    if (r == 0)
+        r = host_identity_read("", &host, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *text = describe_member(place, &host);
+    snprintf(name, sizeof(name), "%u.json", slot);
+    r = text ? fs_write_atomic(members_fd, name, text, strlen(text), LAYOUT_FILE_MODE) : -ENOMEM;
+    if (r < 0)
+        return error_set_errno(err, -r, "%s/%s/" LAYOUT_MEMBERS "/%s cannot be written",
+                               place->path, place->settings->state_dir, name);
+    return 0;
+}
+
+int taskdirs_remove_member(const struct place *place, unsigned slot, struct error *err)
+{
+    _cleanup_close_ int members_fd = -1;
+    char name[32];
+    int r = open_members(place, &members_fd, err);
+    if (r < 0)
+        return r;
+    snprintf(name, sizeof(name), "%u.json", slot);
+    if (unlinkat(members_fd, name, 0) < 0 && errno != ENOENT)
+        return error_set_errno(err, errno, "%s cannot be removed from the members of %s", name,
+                               place->path);
+    return 0;
+}

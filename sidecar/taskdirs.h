@@ -1,0 +1,34 @@
+/*
+ * taskdirs: what this task has on a mount and how its app finds it.
+ *
+ *     <mount>/tasks/<task>/                     the write directory
+ *     <mount>/.efs-sidecar/{board,members/}     the state directory
+ *     RUN_DIR/mounts/<name>/root                link to the mount
+ *     RUN_DIR/mounts/<name>/task, RUN_DIR/task  links to the write directory
+ *
+ * A task that comes back finds its own directory again: nothing is removed here. Every function may
+ * hang with the mount: for workers only. Threads: safe. Errors: -errno and words.
+ */
+#ifndef SIDECAR_TASKDIRS_H
+#define SIDECAR_TASKDIRS_H
+
+#include "sidecar/place.h"
+
+/* "srv-data" for "/srv/data", "root" for "/". -ENAMETOOLONG. */
+int taskdirs_link_name(const char *mount_path, char *buf, size_t size);
+
+/* <mount>/tasks/<task>, and RUN_DIR/mounts/<name>/task. -ENAMETOOLONG. */
+int taskdirs_path(const struct place *place, char *buf, size_t size);
+int taskdirs_link(const struct place *place, char *buf, size_t size);
+
+/* The link to the root. */
+int taskdirs_link_root(const struct place *place, struct error *err);
+
+/* State directory, write directory, and the links to it. */
+int taskdirs_make(const struct place *place, struct error *err);
+
+/* Who holds the slot, for people: members/SLOT.json. */
+int taskdirs_write_member(const struct place *place, unsigned slot, struct error *err);
+int taskdirs_remove_member(const struct place *place, unsigned slot, struct error *err);
+
+#endif
