@@ -1,0 +1,52 @@
+/*
+ * mount_work: all that the sidecar does on one mount, and what it knows of it.
+ *
+ *     r = mount_work_open(&(struct mount_work_options){...}, &work);
+ *     mount_work_relist(work, table);            // the kernel's list of mounts changed
+ *     mount_work_tick(work);                     // about once a second
+ *     mount_work_stop(work);  ... until mount_work_stopped(work) ...
+ *     mount_work_close(work, timeout_ms);
+ *
+ * Calls to the mount are chores that run in its pool, each at most once at a time and none while
+ * another one is stuck. They have no deadline: that one is stuck is seen by its age, and a chore
+ * that comes back late has just taken long. The lease has a pool of its own.
+ *
+ * Ownership: strings of a status are the work's, until the loop turns. Threads: the loop's.
+ */
+#ifndef SIDECAR_MOUNT_WORK_H
+#define SIDECAR_MOUNT_WORK_H
+
+#include <event2/event.h>
+
+#include "lib/mountinfo.h"
+#include "sidecar/metrics.h"
+#include "sidecar/mounts.h"
+
+struct mount_work;
+
+struct mount_work_options {
+    struct event_base *base;
+    const struct settings *settings;
+    const struct mount_setting *mount;
+    bool first_writable;
+    struct metrics *metrics;
+    void (*changed)(void *arg); /* maybe a condition did */
+    void *arg;
+};
+
+int mount_work_open(const struct mount_work_options *options, struct mount_work **ret_work,
+                    struct error *err);
+
+/* table NULL: the list could not be read. */
+void mount_work_relist(struct mount_work *work, struct mountinfo *table);
+void mount_work_tick(struct mount_work *work);
+
+void mount_work_status(const struct mount_work *work, struct mount_status *ret_status);
+struct feed *mount_work_feed(const struct mount_work *work);
+const struct conditions *mount_work_conditions(const struct mount_work *work);
+
+void mount_work_stop(struct mount_work *work);
+bool mount_work_stopped(const struct mount_work *work);
+int mount_work_close(struct mount_work *work, int64_t timeout_ms);
+
+#endif

@@ -1,0 +1,97 @@
+#include "sidecar/run_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/ofd.h"
+
+#define LOCK_NAME "sidecar.lock"
+
+/* Others must be able to pass, whatever the umask is; the group's members share the directory. */
+enum { RUN_DIR_MODE = 02775, LOCK_MODE = 0644 };
+
+static int make_parents(const char *path)
+{
+    char part[PATH_MAX];
+    int n = snprintf(part, sizeof(part), "%s", path);
+    if (n < 0 || (size_t)n >= sizeof(part))
+        return -ENAMETOOLONG;
+    for (char *slash = part; (slash = strchr(slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        if (mkdir(part, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    return 0;
+}
+
+static int make_dir(const char *path, int *ret_fd)
+{
+    int r = make_parents(path);
+    if (r < 0)
+        return r;
+    bool made = mkdir(path, 0755) == 0;
+    if (!made && errno != EEXIST)
+        return -errno;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (made && fchmod(fd, RUN_DIR_MODE) < 0)
+        return -errno;
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+static void note_pid(int lock_fd)
+{
+    char text[16];
+    int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    if (ftruncate(lock_fd, 0) == 0 && pwrite(lock_fd, text, (size_t)n, 0) == n)
+        return; /* else the next one who is refused learns no number */
+}
+
+static int refuse(const struct settings *settings, int lock_fd, struct error *err)
+{
+    char pid[16];
+    ssize_t n = pread(lock_fd, pid, sizeof(pid) - 1, 0);
+    pid[n > 0 ? n : 0] = '\0';
+    pid[strcspn(pid, "\n")] = '\0';
+    return error_set(err, EBUSY,
+                     "run_dir: another efs-sidecar (pid %s) is running in %s. Stop it, or give "
+                     "each task a run directory of its own",
+                     *pid ? pid : "unknown", settings->run_dir);
+}
+
+int run_dir_open(const struct settings *settings, int *ret_lock_fd, struct error *err)
+{
+    _cleanup_close_ int dir_fd = -1;
+    int r = make_dir(settings->run_dir, &dir_fd);
+    if (r < 0)
+        return error_set_errno(err, -r,
+                               "run_dir: %s cannot be made. Mount a volume there that this "
+                               "container's user (uid %u) may write, or set another run_dir",
+                               settings->run_dir, (unsigned)geteuid());
+    _cleanup_close_ int lock_fd =
+        openat(dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, LOCK_MODE);
+    if (lock_fd < 0)
+        return error_set_errno(err, errno,
+                               "run_dir: nothing can be made in %s. Let this container's user "
+                               "(uid %u) write there, or set another run_dir",
+                               settings->run_dir, (unsigned)geteuid());
+    r = ofd_lock(lock_fd, F_WRLCK, 0, 0);
+    if (r == -EAGAIN)
+        return refuse(settings, lock_fd, err);
+    if (r < 0)
+        return error_set_errno(err, -r, "run_dir: %s/" LOCK_NAME " cannot be locked",
+                               settings->run_dir);
+    note_pid(lock_fd);
+    *ret_lock_fd = take_fd(&lock_fd);
+    return 0;
+}

@@ -1,0 +1,66 @@
+#include "sidecar/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* Between fork and exec of a process with threads: only what is safe in a signal handler. */
+static void become(const char *beside, char *const argv[], int fd, pid_t parent)
+{
+    sigset_t none;
+    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* those that cannot be set stay */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before that */
+        _exit(0);
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
+        _exit(SPAWN_NOT_FOUND);
+    if (fd == SPAWN_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, SPAWN_FD) < 0)
+        _exit(SPAWN_NOT_FOUND);
+    execv(beside, argv);
+    execvp(argv[0], argv);
+    _exit(SPAWN_NOT_FOUND);
+}
+
+/* Where argv[0] would be if it was installed together with us; "" when that is not known. */
+static void find_beside(const char *program, char *buf, size_t size)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    buf[0] = '\0';
+    if (n <= 0)
+        return;
+    self[n] = '\0';
+    char *slash = strrchr(self, '/');
+    if (slash && snprintf(buf, size, "%.*s/%s", (int)(slash - self), self, program) >= (int)size)
+        buf[0] = '\0';
+}
+
+int spawn_beside(char *const argv[], int fd, pid_t *ret_pid)
+{
+    char beside[PATH_MAX];
+    sigset_t all, old;
+    pid_t parent = getpid();
+
+    find_beside(argv[0], beside, sizeof(beside));
+    /* A signal that came to the child before its exec would run our handlers there. */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(beside, argv, fd, parent);
+    int r = pid < 0 ? -errno : 0;
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    if (r == 0)
+        *ret_pid = pid;
+    return r;
+}
