@@ -165,7 +165,7 @@ lint-cppcheck:
 
 lint-shell:
 	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)
-	$(Q)shellcheck --exclude=SC2016 $(SHELL_SCRIPTS)
+	$(Q)shellcheck -x --exclude=SC2016 $(SHELL_SCRIPTS)
 
 -include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c)))
 

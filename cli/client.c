@@ -77,11 +77,12 @@ static int cannot_connect(const char *path, int code, struct error *err)
 static int connect_socket(struct client *client, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(client->socket_path) >= sizeof(address.sun_path))
+    size_t length = strlen(client->socket_path);
+    if (length >= sizeof(address.sun_path))
         return error_set(err, ENAMETOOLONG,
                          "the socket path %.200s is longer than the %zu bytes that Linux allows",
                          client->socket_path, sizeof(address.sun_path) - 1);
-    strcpy(address.sun_path, client->socket_path);
+    memcpy(address.sun_path, client->socket_path, length + 1);
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (client->fd < 0)
         return error_set_errno(err, errno, "cannot make a socket");

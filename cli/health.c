@@ -82,7 +82,7 @@ int health_run(const struct command_call *call)
     const char *text;
     size_t length;
     struct error err;
-    int64_t patience_ms;
+    int64_t patience_ms = -1;
     int code = read_patience(call, &patience_ms);
     if (code != 0)
         return code;

@@ -64,10 +64,10 @@ static void *serve(void *argument)
 static void start(struct server *server, const char *text)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(server->directory, "/tmp/test_client.XXXXXX");
+    memcpy(server->directory, "/tmp/test_client.XXXXXX", sizeof("/tmp/test_client.XXXXXX"));
     assert_non_null(mkdtemp(server->directory));
     snprintf(server->path, sizeof(server->path), "%s/s", server->directory);
-    strcpy(address.sun_path, server->path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", server->path);
     server->text = text;
     server->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(server->listener, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -227,7 +227,7 @@ static void test_nobody_there(void **state)
     assert_int_equal(client_get(path, "/", 1000, &client, &err), -ENOENT);
     assert_non_null(strstr(err.text, path));
 
-    strcpy(address.sun_path, path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
     close(listener);

@@ -7,6 +7,7 @@
 #include <string.h>
 /* cmocka needs the four above */
 #include <cmocka.h>
+#include <stdio.h>
 
 static int parse(const char *text, struct response *ret_response)
 {
@@ -79,8 +80,8 @@ static void test_endless_head(void **state)
 {
     static char text[RESPONSE_HEAD_MAX];
     struct response response;
-    memset(text, 'a', sizeof(text));
-    memcpy(text, "HTTP/1.0 200 OK\r\n", 17);
+    int n = snprintf(text, sizeof(text), "HTTP/1.0 200 OK\r\n");
+    memset(text + n, 'a', sizeof(text) - (size_t)n);
     assert_int_equal(response_parse(text, sizeof(text) - 1, &response, NULL), -EAGAIN);
     assert_int_equal(response_parse(text, sizeof(text), &response, NULL), -EPROTO);
 }
@@ -96,12 +97,10 @@ static void test_query(void **state)
 
 static void test_query_too_long(void **state)
 {
-    char exact[] = "/12345678", tight[] = "/1234567";
-    strcpy(exact, "/x");
-    strcpy(tight, "/x");
-    assert_int_equal(response_add_query(exact, sizeof(exact), "n", "%"), 0); /* /x?n=%25 */
+    char exact[sizeof("/x?n=%25")] = "/x", tight[sizeof("/x?n=%25") - 1] = "/x";
+    assert_int_equal(response_add_query(exact, sizeof(exact), "n", "%"), 0);
     assert_string_equal(exact, "/x?n=%25");
-    assert_int_equal(response_add_query(tight, sizeof(tight) - 1, "n", "%"), -ENAMETOOLONG);
+    assert_int_equal(response_add_query(tight, sizeof(tight), "n", "%"), -ENAMETOOLONG);
     assert_string_equal(tight, "/x");
 }
 

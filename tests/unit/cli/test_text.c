@@ -34,9 +34,11 @@ static void wrap_4(FILE *out, const char *text)
 
 static void test_wrap(void **state)
 {
-    char sentence[400] = "";
+    char sentence[400];
+    int used = 0;
     for (int i = 0; i < 40; i++)
-        strcat(sentence, i == 20 ? " caf\xc3\xa9s" : " words");
+        used += snprintf(sentence + used, sizeof(sentence) - (size_t)used, " %s",
+                         i == 20 ? "caf\xc3\xa9s" : "words");
     _cleanup_free_ char *text = printed(wrap_4, sentence);
     size_t lines = 0;
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), lines++) {
@@ -48,11 +50,11 @@ static void test_wrap(void **state)
 
 static void test_wrap_keeps_long_words(void **state)
 {
-    char sentence[200], expected[200];
-    memset(sentence, 'x', 100);
-    strcpy(sentence + 100, " \n y ");
+    char word[101] = "", sentence[200], expected[200];
+    memset(word, 'x', sizeof(word) - 1);
+    snprintf(sentence, sizeof(sentence), "%s \n y ", word);
+    snprintf(expected, sizeof(expected), "    %s\n    y\n", word);
     _cleanup_free_ char *text = printed(wrap_4, sentence);
-    snprintf(expected, sizeof(expected), "    %.100s\n    y\n", sentence);
     assert_string_equal(text, expected);
 }
 
