@@ -199,6 +199,12 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8
 
+demo: ## two tasks on a shared directory of this machine: no NFS, no AWS
+	$(Q)demo/run
+
+demo-nfs: ## the same on a real NFSv4.1 server with two task hosts
+	$(Q)demo/nfs
+
 demo-break: ## what the gate says when something is wrong (CASE=plain|erofs|uid|hang)
 	$(Q)demo/break $(CASE)
 
@@ -211,4 +217,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all man man-check install demo-break deps unit test cluster cluster-tools clean help bench bench-tools
+.PHONY: all man man-check install demo demo-nfs demo-break deps unit test cluster cluster-tools clean help bench bench-tools

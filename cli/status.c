@@ -1,6 +1,7 @@
 #include "cli/status.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -31,9 +32,12 @@ static const char *duration_of(const json_t *object, const char *key, char *buf)
 static const char *age_of(const char *time_text, char *buf)
 {
     struct tm tm = {0};
-    if (!strptime(time_text, "%Y-%m-%dT%H:%M:%S", &tm))
+    const char *fraction = strptime(time_text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (!fraction)
         return "-";
     int64_t age_ms = clock_wall_ms() - (int64_t)timegm(&tm) * 1000;
+    if (*fraction == '.')
+        age_ms -= (int64_t)(strtod(fraction, NULL) * 1000);
     return text_duration(age_ms > 0 ? age_ms : 0, buf);
 }
 
@@ -111,8 +115,10 @@ static void print_mount(const json_t *mount, bool with_conditions, FILE *out)
     fputs("\nMount ", out);
     text_put(out, text_of(mount, "path"));
     fputs(" (", out);
-    text_put(out, text_of(mount, "file_system"));
-    fputs(", ", out);
+    if (*text_of(mount, "file_system")) { /* most mounts on ECS do not name it */
+        text_put(out, text_of(mount, "file_system"));
+        fputs(", ", out);
+    }
     text_put(out, text_of(mount, "fstype"));
     fputs(json_is_true(json_object_get(mount, "read_only")) ? ", read-only)\n" : ", read-write)\n",
           out);

@@ -65,7 +65,9 @@ void text_wrap(FILE *out, int indent, const char *text)
 const char *text_duration(int64_t ms, char *buf)
 {
     long long s = ms / 1000;
-    if (ms < 1000)
+    if (ms < 1)
+        snprintf(buf, TEXT_SHORT, "<1ms");
+    else if (ms < 1000)
         snprintf(buf, TEXT_SHORT, "%lldms", (long long)ms);
     else if (s < 60)
         snprintf(buf, TEXT_SHORT, "%llds", s);

@@ -43,7 +43,7 @@ static const char healthy[] =
     "{\"version\":\"0.1.0\",\"profile\":\"coordinate\",\"task\":\"web-1\",\"pid\":12,"
     "\"uptime_ms\":192000,\"conditions\":["
     "{\"type\":\"MountReady\",\"status\":\"True\",\"reason\":\"Answering\",\"message\":\"\","
-    "\"lastTransition\":\"2026-11-23T09:56:48.123Z\"},"
+    "\"lastTransition\":\"2026-11-23T09:56:48.001Z\"},"
     "{\"type\":\"CacheReady\",\"status\":\"Unknown\",\"reason\":\"NotEnabled\","
     "\"message\":\"not shown\",\"lastTransition\":\"bad\"}],"
     "\"mounts\":[{\"path\":\"/data\",\"file_system\":\"fs-0123456789abcdef0\",\"fstype\":\"nfs4\","
@@ -61,7 +61,7 @@ static void test_healthy(void **state)
                         "task web-1\n"
                         "\n"
                         "  CONDITION           STATUS   SINCE    REASON\n"
-                        "  MountReady          True     3m12s    Answering\n"
+                        "  MountReady          True     3m11s    Answering\n"
                         "  CacheReady          Unknown  -        NotEnabled\n"
                         "\n"
                         "Mount /data (fs-0123456789abcdef0, nfs4, read-write)\n"
@@ -80,14 +80,15 @@ static void test_stalled(void **state)
         "\"message\":\"/data has not answered for 15 seconds; its server may be down or "
         "unreachable, and what waits for it cannot be interrupted\","
         "\"lastTransition\":\"2026-11-23T10:00:03Z\"}],"
-        "\"mounts\":[{\"path\":\"/a\",\"stalled_ms\":0},"
+        "\"mounts\":[{\"path\":\"/a\",\"file_system\":\"\",\"fstype\":\"ext4\",\"stalled_ms\":0},"
         "{\"path\":\"/b\",\"stalled_ms\":15200,\"conditions\":["
         "{\"type\":\"MountReady\",\"status\":\"False\",\"reason\":\"Stalled\",\"message\":\"m\"},"
         "{\"type\":\"FeedReady\",\"status\":\"True\",\"reason\":\"Fine\",\"message\":\"n\"}]}],"
         "\"logs_dropped\":3}");
-    assert_non_null(strstr(text, "  MountReady          False    0ms      Stalled\n"
+    assert_non_null(strstr(text, "  MountReady          False    <1ms     Stalled\n"
                                  "    /data has not answered for 15 seconds; its server may be "
                                  "down or\n    unreachable, and what"));
+    assert_non_null(strstr(text, "Mount /a (ext4, read-write)\n"));
     assert_non_null(strstr(text, "  answers   not since 15s\n"));
     assert_non_null(strstr(text, "False    -        Stalled\n    m\n"));
     assert_null(strstr(text, "Fine"));
