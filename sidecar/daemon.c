@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "sidecar/api.h"
 #include "sidecar/health.h"
+#include "sidecar/leave.h"
 #include "sidecar/metrics.h"
 #include "sidecar/mounts.h"
 #include "sidecar/run_dir.h"
@@ -149,7 +150,7 @@ int daemon_run(struct settings *settings)
     if (close_parts(&d) < 0) {
         log_warn("a file system call is stuck; leaving without it");
         log_close(STOP_FLUSH_MS / 2);
-        _exit(status); /* no exit handlers: a thread still has what they would release */
+        leave_process(status);
     }
     return status;
 }

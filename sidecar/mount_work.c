@@ -66,7 +66,7 @@ struct mount_work {
 struct call {
     struct mount_work *work;
     enum chore chore;
-    bool has_slot;
+    bool on_nfs, has_slot;
     unsigned slot;
     int64_t took_us;
     struct error err;
@@ -158,7 +158,8 @@ static void done_make(struct mount_work *work, const struct call *call)
 static int run_canary(struct call *call)
 {
     const struct place *place = &call->work->place;
-    return place->writable ? probe_write(place, &call->err) : probe_read(place, &call->err);
+    return place->writable ? probe_write(place, call->on_nfs, &call->err)
+                           : probe_read(place, &call->err);
 }
 
 static void done_canary(struct mount_work *work, const struct call *call)
@@ -191,12 +192,12 @@ static int run_clean(struct call *call)
 {
     const struct place *place = &call->work->place;
     int r = call->has_slot ? taskdirs_remove_member(place, call->slot, &call->err) : 0;
-    return place->writable && r == 0 ? probe_remove(place, &call->err) : r;
+    return r == 0 ? probe_remove(place, &call->err) : r;
 }
 
 static void done_clean(struct mount_work *work, const struct call *call)
 {
-    if (call->err.code)
+    if (call->err.code && call->err.code != ENOENT)
         log_warn("%s: it is left behind", call->err.text);
     work->cleaned = true;
 }
@@ -212,7 +213,8 @@ static void call_done(void *arg, enum work_outcome outcome, int result);
 
 static const struct chore_kind {
     struct job job;
-    bool local, writes;
+    bool local;  /* does not touch the mount */
+    bool writes; /* always; the canary does where it may */
     int (*run)(struct call *call);
     void (*done)(struct mount_work *work, const struct call *call);
 } kinds[] = {
@@ -265,13 +267,22 @@ static void submit(struct mount_work *work, enum chore chore)
     work->chores[chore].next_ms = CLOCK_NEVER;
 }
 
+static bool is_writable(const struct mount_work *work)
+{
+    return work->place.writable && !work->facts.read_only && mount_is_usable(&work->facts);
+}
+
+static bool writes(const struct mount_work *work, enum chore chore)
+{
+    return kinds[chore].writes || (chore == CHORE_CANARY && work->place.writable);
+}
+
 static bool may_start(const struct mount_work *work, enum chore chore)
 {
     if (kinds[chore].local)
         return true;
     return mount_is_usable(&work->facts) && work->facts.stalled_ms == 0 &&
-           !(work->facts.read_only && work->place.writable && chore != CHORE_PROBE) &&
-           (!work->stopping || chore == CHORE_CLEAN);
+           (!writes(work, chore) || is_writable(work)) && (!work->stopping || chore == CHORE_CLEAN);
 }
 
 static void start_what_is_due(struct mount_work *work)
@@ -326,6 +337,9 @@ static void follow(struct mount_work *work)
     start_what_is_due(work);
     if (work->watcher)
         watcher_tick(work->watcher);
+    if (work->stopping && !work->chores[CHORE_CLEAN].in_flight &&
+        (!work->begun || !is_writable(work)))
+        work->cleaned = true; /* there is nothing, or it cannot be removed */
     if (work->lease) {
         if (work->stopping && work->cleaned)
             lease_stop(work->lease);
@@ -532,9 +546,7 @@ void mount_work_stop(struct mount_work *work)
     if (work->stopping)
         return;
     work->stopping = true;
-    work->cleaned = !work->begun || !work->place.writable;
-    if (!work->cleaned)
-        plan(work, CHORE_CLEAN, 0);
+    plan(work, CHORE_CLEAN, 0);
     if (work->watcher)
         watcher_stop(work->watcher);
     follow(work);

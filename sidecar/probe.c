@@ -44,7 +44,7 @@ static int write_and_close(int fd, const char *text)
     return close(fd) < 0 && r == 0 ? -errno : r;
 }
 
-int probe_write(const struct place *place, struct error *err)
+int probe_write(const struct place *place, bool direct, struct error *err)
 {
     const char *task = place->settings->task_name;
     _cleanup_close_ int dir_fd = -1;
@@ -55,7 +55,8 @@ int probe_write(const struct place *place, struct error *err)
     if (r < 0)
         return r;
     snprintf(text, sizeof(text), "written by efs-sidecar of %s to see whether that works\n", task);
-    r = fs_open_beneath(dir_fd, task, O_WRONLY | O_CREAT | O_NOFOLLOW, LAYOUT_FILE_MODE, &fd);
+    r = fs_open_beneath(dir_fd, task, O_WRONLY | O_CREAT | O_NOFOLLOW | (direct ? O_DIRECT : 0),
+                        LAYOUT_FILE_MODE, &fd);
     if (r == 0)
         r = write_and_close(fd, text);
     if (r < 0)

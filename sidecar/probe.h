@@ -15,8 +15,9 @@
 /* Ask the server for the root's attributes: one GETATTR. */
 int probe_attributes(const struct place *place, struct error *err);
 
-/* Write the canary, making its directory when it is missing. */
-int probe_write(const struct place *place, struct error *err);
+/* Write the canary, making its directory when it is missing. direct, for NFS: with O_DIRECT,
+ * because a thread that waits for buffered pages cannot be killed while the server hangs. */
+int probe_write(const struct place *place, bool direct, struct error *err);
 
 /* For read-only mounts: open the root and read its first entries. */
 int probe_read(const struct place *place, struct error *err);
