@@ -92,7 +92,7 @@ $(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
 unit: all $(UNIT) ## run the unit tests
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-unit $(UNIT)
 
-integration: all ## run the tests of whole programs, on this machine and without NFS
+integration: all $(BUILD)/tests/man-settings ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
 
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----

@@ -25,7 +25,7 @@ for program in efs-init efs-sidecar efs-watch efsctl; do
     result $? "$program has a page"
 done
 
-page=$(mandoc -T utf8 docs/man/efsctl.1 | col -b)
+page=$(mandoc -T ascii docs/man/efsctl.1 | sed 's/.\x08//g')
 code=0
 commands=$("$build/efsctl" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
 [ -n "$commands" ] || code=1
