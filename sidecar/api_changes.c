@@ -242,7 +242,8 @@ static int add_parts(struct stream *stream, const char *mount_path, struct error
         return error_set(err, EINVAL, "mount: \"%s\" is not one of the mounts",
                          mount_path ? mount_path : "");
     if (stream->n_parts == 0)
-        return error_set(err, EAGAIN, "%s is not watched", mount_path ? mount_path : "any mount");
+        return error_set(err, EAGAIN, "%s%s", mount_path ? mount_path : "no mount",
+                         mount_path ? " is not watched" : " is watched");
     return 0;
 }
 

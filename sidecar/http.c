@@ -19,7 +19,8 @@
 enum {
     WRITE_TIMEOUT_S = 30,   /* an answer that nobody takes */
     STREAM_TIMEOUT_S = 300, /* a stream that nobody takes: its reader may be stopped for a while */
-    ACCEPT_PAUSE_MS = 1000,
+    PAUSE_MS = 20,          /* of accepting, when there are too many connections */
+    ROOM = 32,              /* that is made then */
     DISCARD_MAX = 1024 * 1024,
 };
 
@@ -296,17 +297,41 @@ static void on_end(struct bufferevent *bev, short what, void *arg)
 
 /* ---- the server ---- */
 
+/* Who makes room: the one that has been silent for longest, else the one that takes its answer most
+ * slowly; never a stream. */
+static struct http_connection *least_useful(struct http_server *server)
+{
+    struct http_connection *c = TAILQ_FIRST(&server->waiting);
+    if (!c)
+        for (c = TAILQ_FIRST(&server->busy); c && c->state == STREAMING;)
+            c = TAILQ_NEXT(c, link);
+    return c;
+}
+
+static void pause_accepting(struct http_server *server)
+{
+    evconnlistener_disable(server->listener);
+    server->resume_ms = clock_now_ms() + PAUSE_MS;
+    arm_timer(server);
+}
+
+static void resume_accepting(struct http_server *server)
+{
+    struct http_connection *c;
+    while (server->n > HTTP_CONNECTIONS_MAX - ROOM && (c = least_useful(server)) != NULL)
+        close_connection(c);
+    server->resume_ms = CLOCK_NEVER;
+    evconnlistener_enable(server->listener);
+}
+
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
                       int length, void *arg)
 {
     struct http_server *server = arg;
-    if (server->n >= HTTP_CONNECTIONS_MAX && !TAILQ_EMPTY(&server->waiting))
-        close_connection(TAILQ_FIRST(&server->waiting));
     struct http_connection *c = calloc(1, sizeof(*c));
     struct bufferevent *bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
     socklen_t peer_bytes = sizeof(c->request.peer);
-    if (!c || !bev || server->n >= HTTP_CONNECTIONS_MAX ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->request.peer, &peer_bytes) < 0) {
+    if (!c || !bev || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c->request.peer, &peer_bytes) < 0) {
         free(c);
         if (bev)
             bufferevent_free(bev);
@@ -317,31 +342,28 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     c->server = server;
     c->bev = bev;
     c->request.connection = c;
-    server->n++;
     TAILQ_INSERT_TAIL(&server->waiting, c, link);
     bufferevent_setcb(bev, on_read, on_write, on_end, c);
     bufferevent_setwatermark(bev, EV_READ, 0, HTTP_HEAD_MAX + HTTP_BODY_MAX);
     enter(c, READING);
+    /* First those that are in get a chance to be read. */
+    if (++server->n == HTTP_CONNECTIONS_MAX)
+        pause_accepting(server);
 }
 
 /* Out of descriptors: the listener would be ready again at once, for ever. */
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
-    struct http_server *server = arg;
-    evconnlistener_disable(listener);
-    server->resume_ms = clock_now_ms() + ACCEPT_PAUSE_MS;
-    arm_timer(server);
+    pause_accepting(arg);
 }
 
 void http_expire(struct http_server *server)
 {
     struct http_connection *c;
-    if (server->resume_ms <= clock_now_ms()) {
-        server->resume_ms = CLOCK_NEVER;
-        evconnlistener_enable(server->listener);
-    }
     while ((c = TAILQ_FIRST(&server->waiting)) != NULL && c->deadline_ms <= clock_now_ms())
         close_connection(c);
+    if (server->resume_ms <= clock_now_ms())
+        resume_accepting(server);
     arm_timer(server);
 }
 

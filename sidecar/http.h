@@ -13,7 +13,7 @@
  * answers malformed requests itself, with HTML; it keeps any number of connections, also silent
  * ones; and it shows a connection only once its whole request is there.
  *
- * Limits: HTTP_CONNECTIONS_MAX connections, of which the one that has been silent for longest makes
+ * Limits: HTTP_CONNECTIONS_MAX connections, of which those that have been silent for longest make
  * room; a request has to be complete HTTP_WAIT_MS after the connection or the last answer; sizes as
  * in http_head.h. A second request on a connection is read when the first one's answer is taken.
  *

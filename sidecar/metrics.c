@@ -273,6 +273,16 @@ static void set_condition(struct metrics *m, bool lost)
                        "metrics are written to stdout");
 }
 
+static bool write_group(struct metrics *m, const struct metrics_view *view,
+                        const struct metric_group *group)
+{
+    bool taken = true;
+    for (size_t i = 0; i < m->n_sinks; i++)
+        if (m->sinks[i].ops->write(m->sinks[i].state, view, group) < 0)
+            taken = false;
+    return taken;
+}
+
 static void end_interval(struct metrics *m, int64_t wall_ms)
 {
     metrics_count(&m->groups[0], METRIC_HEARTBEAT, 1);
@@ -280,11 +290,13 @@ static void end_interval(struct metrics *m, int64_t wall_ms)
     struct metrics_view view;
     view_at(m, wall_ms, &view);
     bool lost = false;
-    for (size_t i = 0; i < m->n_sinks; i++)
-        lost |= m->sinks[i].ops->write(m->sinks[i].state, &view) < 0;
+    for (size_t i = 0; i < m->n_groups; i++) {
+        if (write_group(m, &view, &m->groups[i]))
+            begin_interval(&m->groups[i]);
+        else
+            lost = true; /* what was counted goes out with the next line that gets through */
+    }
     set_condition(m, lost);
-    for (size_t i = 0; i < m->n_groups; i++)
-        begin_interval(&m->groups[i]);
     m->began_ms = clock_now_ms();
     m->cpu_us = cpu_used_us();
 }

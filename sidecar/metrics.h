@@ -13,7 +13,8 @@
  * them; the condition MetricsPublishing is kept here too.
  *
  * An interval is stamped with the time at which it was due. When the process did not run at that
- * time, the counters go on and MetricIntervalsMissed says how many intervals have no line.
+ * time, the counters go on and MetricIntervalsMissed says how many intervals have no line. When a
+ * line is lost because nobody takes it, what was counted goes out with the next.
  *
  * Ownership: groups belong to the metrics and live as long. Threads: loop thread only. Errors: a
  * file system that is not known and a value that was never set are left out.

@@ -108,18 +108,10 @@ static int emf_open(const struct settings *settings, void **ret_state, struct er
     return 0;
 }
 
-static int emf_write(void *state, const struct metrics_view *view)
+static int emf_write(void *state, const struct metrics_view *view, const struct metric_group *group)
 {
-    int result = 0;
-    for (size_t i = 0; i < view->n_groups; i++) {
-        _cleanup_free_ char *line = emf_render(view, &view->groups[i]);
-        if (!line)
-            continue;
-        int r = line_queue_push(state, line, strlen(line));
-        if (r < 0)
-            result = r;
-    }
-    return result;
+    _cleanup_free_ char *line = emf_render(view, group);
+    return line ? line_queue_push(state, line, strlen(line)) : 0;
 }
 
 static uint64_t emf_dropped(const void *state)

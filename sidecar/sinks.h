@@ -1,10 +1,10 @@
 /*
  * sinks: where metrics go. A sink is a const table of operations; metrics.c calls it once per
- * interval with a view of everything that was measured.
+ * interval and group with a view of everything that was measured.
  *
  *     const struct sink *sink = sink_find("emf");
  *     r = sink->open(settings, &state, &err);
- *     r = sink->write(state, &view);              // never blocks
+ *     r = sink->write(state, &view, group);       // never blocks
  *     sink->close(state, timeout_ms);             // what was written goes out first, if it can
  *
  * Ownership: a view belongs to the metrics and holds during the call only. Threads: loop thread.
@@ -66,8 +66,9 @@ struct metrics_view {
 struct sink {
     const char *name; /* in metrics.sinks */
     int (*open)(const struct settings *settings, void **ret_state, struct error *err);
-    int (*write)(void *state, const struct metrics_view *view); /* -errno: some lines were lost */
-    uint64_t (*dropped)(const void *state);                     /* lines, since open */
+    /* -errno: it was lost, and the group's interval goes on. */
+    int (*write)(void *state, const struct metrics_view *view, const struct metric_group *group);
+    uint64_t (*dropped)(const void *state); /* lines, since open */
     void (*close)(void *state, int64_t timeout_ms);
 };
 
