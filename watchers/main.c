@@ -5,6 +5,7 @@
  * lib/share/watch_frames.h). This is the one program that links libinotifytools (GPL-2.0).
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/bytes.h"
@@ -189,6 +191,12 @@ static int start(struct watch *w, const struct tracker_options *options, int chi
                  : tracker_open(&w->tracker, options, &w->sink, err);
 }
 
+static bool is_nfs(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == NFS_SUPER_MAGIC;
+}
+
 static int watch(const struct settings *settings, const char *root, int child_fd, bool existing)
 {
     static struct watch w;
@@ -209,6 +217,7 @@ static int watch(const struct settings *settings, const char *root, int child_fd
         .max_dirs = (size_t)settings->watch_max_dirs,
         .batch_ms = settings->watch_batch_ms,
         .existing = existing,
+        .keep_names = is_nfs(root),
     };
     struct error err = {0};
     int r = start(&w, &options, child_fd, &err);

@@ -272,6 +272,7 @@ static int begin(struct tracker *t, struct dir *dir)
         return -ENOMEM;
     }
     t->scanning = dir;
+    names_begin_scan(&t->names, dir);
     return 0;
 }
 
@@ -282,6 +283,22 @@ static unsigned char type_of(int dir_fd, const char *name)
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return DT_UNKNOWN;
     return S_ISDIR(st.st_mode) ? DT_DIR : DT_REG;
+}
+
+/* What was there and is in neither the scan nor an event: removed while open. */
+static int note_unseen(struct tracker *t, struct dir *dir)
+{
+    const char *name;
+    int r = 0;
+    while (r == 0 && dir->names_known && (name = names_unseen(&t->names, dir))) {
+        if (type_of(dirfd(t->stream), name) != DT_UNKNOWN) {
+            names_add(&t->names, dir, name); /* the scan missed it */
+            continue;
+        }
+        r = tracker_note(t, dir, name, CHANGE_DELETE, 0);
+        names_remove(&t->names, dir, name);
+    }
+    return r;
 }
 
 static int take_entry(struct tracker *t, struct dir *dir, const struct dirent *entry)
@@ -295,6 +312,8 @@ static int take_entry(struct tracker *t, struct dir *dir, const struct dirent *e
         type = type_of(dirfd(t->stream), name);
     if (type == DT_UNKNOWN)
         return 0;
+    if (type != DT_DIR)
+        names_add(&t->names, dir, name);
     if (dir->fresh) {
         int r = tracker_note(t, dir, name, CHANGE_CREATE, type == DT_DIR ? PENDING_IS_DIR : 0);
         if (r < 0)
@@ -311,11 +330,12 @@ static int read_slice(struct tracker *t)
         const struct dirent *entry = readdir(t->stream);
         if (!entry) {
             int code = errno;
+            int r = code ? 0 : note_unseen(t, dir);
             stop_reading(t);
             if (code && !is_vanished(-code))
                 return note_blind(t, dir, "", code);
             dir->fresh = dir->deep = dir->retry = false;
-            return 0;
+            return r;
         }
         int r = take_entry(t, dir, entry);
         if (r < 0)

@@ -39,17 +39,31 @@ int tracker_resync(struct tracker *t, const struct dir *dir, const char *name,
     return path ? pending_resync(&t->pending, path, reason) : 0;
 }
 
+static void forget(struct tracker *t, struct dir *dir)
+{
+    scan_forget(t, dir);
+    pending_forget(&t->pending, dir);
+    moves_forget(&t->moves, dir);
+    names_forget(&t->names, dir);
+    wd_table_free(&t->dirs, dir);
+}
+
 void tracker_reap(struct tracker *t, size_t most)
 {
     struct dir *dir;
     while (most-- > 0 && (dir = wd_table_reap(&t->dirs))) {
         if (dir->wd >= 0)
             inotify_source_disarm(&t->source, dir->wd);
-        scan_forget(t, dir);
-        pending_forget(&t->pending, dir);
-        moves_forget(&t->moves, dir);
-        wd_table_free(&t->dirs, dir);
+        forget(t, dir);
     }
+}
+
+static void forget_all(struct tracker *t)
+{
+    wd_table_drop_all(&t->dirs);
+    for (struct dir *dir; (dir = wd_table_reap(&t->dirs));)
+        forget(t, dir);
+    wd_table_release(&t->dirs);
 }
 
 /* ---- what events mean ---- */
@@ -61,6 +75,7 @@ static int name_gone(struct tracker *t, struct dir *dir, const char *name, bool 
         wd_table_drop(&t->dirs, child);
     else if (is_dir && dir->blind)
         t->blind.stale = true;
+    names_remove(&t->names, dir, name);
     return tracker_note(t, dir, name, CHANGE_DELETE, is_dir ? PENDING_IS_DIR : 0);
 }
 
@@ -89,6 +104,7 @@ static int renamed_away(struct tracker *t, struct dir *dir, const struct inotify
         if (r < 0)
             return r;
     }
+    names_remove(&t->names, dir, event->name);
     moves_put(&t->moves, event->cookie, dir, event->name, event->mask & IN_ISDIR,
               clock_now_ms() + MOVES_WAIT_MS);
     return 0;
@@ -128,15 +144,18 @@ static int renamed_here(struct tracker *t, struct dir *dir, const struct inotify
     bool known = moves_take(&t->moves, event->cookie, &move);
     if (replaced)
         wd_table_drop(&t->dirs, replaced);
+    if (!is_dir)
+        names_add(&t->names, dir, event->name);
     return known ? renamed(t, &move, dir, event->name) : arrived(t, dir, event->name, is_dir);
 }
 
-/* On NFS a file that is removed while open gets a name like .nfs0000..., and only the removal of
- * that name is told, not of its own. */
+/* Only the removal of a .nfs name is told; which file it was shows the scan (see names.h). */
 static int removed_while_open(struct tracker *t, struct dir *dir)
 {
-    if (dir->queued && dir->deep)
+    if (dir->names_known || (dir->queued && dir->deep)) {
+        scan_enqueue(t, dir);
         return 0;
+    }
     dir->fresh = dir->deep = true;
     scan_enqueue(t, dir);
     return tracker_resync(t, dir, "", CHANGE_REASON_UNLINKED);
@@ -176,6 +195,8 @@ static int handle_name(struct tracker *t, struct dir *dir, const struct inotify_
     if (event->mask & IN_DELETE)
         return name_gone(t, dir, name, is_dir);
     if (event->mask & IN_CREATE) {
+        if (!is_dir)
+            names_add(&t->names, dir, name);
         r = tracker_note(t, dir, name, CHANGE_CREATE, flags | PENDING_UNKNOWN);
         return r == 0 && is_dir ? scan_found(t, dir, name, true) : r;
     }
@@ -226,14 +247,8 @@ static int start_over(struct tracker *t, struct error *err)
     t->overflows++;
     t->fell_behind = false;
     t->blind = (struct blind){0};
-    t->moves.count = 0;
     pending_clear(&t->pending);
-    wd_table_drop_all(&t->dirs);
-    for (struct dir *dir; (dir = wd_table_reap(&t->dirs));) {
-        scan_forget(t, dir);
-        wd_table_free(&t->dirs, dir);
-    }
-    wd_table_release(&t->dirs);
+    forget_all(t);
     int r = inotify_source_reset(&t->source, err);
     if (r == 0)
         r = begin_tree(t, true, reason);
@@ -421,7 +436,9 @@ int tracker_open(struct tracker *t, const struct tracker_options *options, struc
         close(t->root_fd);
         return r;
     }
-    r = begin_tree(t, options->existing, CHANGE_REASON_RESTART);
+    r = options->keep_names ? names_enable(&t->names) : 0;
+    if (r == 0)
+        r = begin_tree(t, options->existing, CHANGE_REASON_RESTART);
     if (r < 0) {
         tracker_close(t);
         return error_set_errno(err, -r, "cannot watch %s", options->root);
@@ -434,8 +451,10 @@ void tracker_close(struct tracker *t)
     if (t->stream)
         closedir(t->stream);
     scan_close(t);
+    if (t->dirs.root)
+        forget_all(t);
     pending_release(&t->pending);
-    wd_table_release(&t->dirs);
+    names_release(&t->names);
     inotify_source_close(&t->source);
     close(t->root_fd);
 }

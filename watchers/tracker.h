@@ -34,6 +34,7 @@
 #include "lib/share/watch_frames.h"
 #include "watchers/inotify_source.h"
 #include "watchers/moves.h"
+#include "watchers/names.h"
 #include "watchers/pending.h"
 #include "watchers/scope.h"
 #include "watchers/sink.h"
@@ -56,7 +57,8 @@ struct tracker_options {
     struct scope scope;
     size_t max_dirs;
     int64_t batch_ms;
-    bool existing; /* start with a resync and report what exists */
+    bool existing;   /* start with a resync and report what exists */
+    bool keep_names; /* the file system is NFS, see names.h */
 };
 
 struct tracker {
@@ -66,6 +68,7 @@ struct tracker {
     struct wd_table dirs;
     struct pending pending;
     struct moves moves;
+    struct names names;
     uint32_t epoch;
     uint64_t sequence;
 

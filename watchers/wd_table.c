@@ -36,6 +36,7 @@ static struct dir *dir_new(const char *name)
     dir->wd = -1;
     LIST_INIT(&dir->children);
     LIST_INIT(&dir->pending);
+    LIST_INIT(&dir->names);
     return dir;
 }
 

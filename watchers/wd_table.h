@@ -29,6 +29,7 @@ struct dir;
 LIST_HEAD(dir_list, dir);
 TAILQ_HEAD(dir_queue, dir);
 LIST_HEAD(pending_dir_list, pending_entry);
+LIST_HEAD(name_list_of_dir, name_entry);
 
 struct dir {
     struct dir *parent;       /* NULL: the root, or dropped */
@@ -50,7 +51,10 @@ struct dir {
     bool blind : 1;   /* it, or a directory in it, could not be watched or read */
     bool retry : 1;   /* scan it for directories that are not watched yet */
 
-    struct pending_dir_list pending; /* the coalescer's entries in this directory */
+    struct pending_dir_list pending; /* the coalescer's notes in this directory */
+    struct name_list_of_dir names;   /* see names.h */
+    uint32_t names_scan;
+    bool names_known;
     char *name;
 };
 
