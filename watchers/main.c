@@ -183,6 +183,10 @@ static int start(struct watch *w, const struct tracker_options *options, int chi
     w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (w->signal_fd < 0)
         return error_set_errno(err, errno, "cannot wait for signals");
+    int type;
+    if (child_fd >= 0 &&
+        getsockopt(child_fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}))
+        return error_set_errno(err, errno, "--child=%d is no socket", child_fd);
     if (child_fd >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return error_set_errno(err, errno, "cannot tie efs-watch to its parent");
     int r = sink_open(&w->sink, child_fd >= 0 ? &sink_frames : &sink_lines,

@@ -11,7 +11,7 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 
-enum { ENTRIES_PER_SLICE = 256, BLIND_RETRY_MS = 60 * 1000 };
+enum { ENTRIES_PER_SLICE = 256, BLIND_RETRY_MS = 60 * 1000, BLIND_RECOUNT_MS = 10 * 1000 };
 
 static void dequeue(struct tracker *t, struct dir *dir)
 {
@@ -97,7 +97,7 @@ int scan_open(struct tracker *t, struct dir *dir, int *ret_fd)
     return 0;
 }
 
-static const char *blind_cause(int code)
+const char *scan_cause(int code)
 {
     switch (code) {
     case ENOSPC:
@@ -127,13 +127,17 @@ static int note_blind(struct tracker *t, struct dir *dir, const char *name, int 
     b->total++;
     if (code != EACCES && code != EPERM && code != EXDEV && code != ENAMETOOLONG)
         b->retryable++;
+    if (t->blind_logged < WATCH_BLIND_LISTED) {
+        t->blind_logged++;
+        log_warn("%s/%s is not watched: %s%s", t->options->root, path, scan_cause(code),
+                 t->blind_logged == WATCH_BLIND_LISTED
+                     ? " (no more of these are logged; the status counts them)"
+                     : "");
+    }
     if (b->listed < WATCH_BLIND_LISTED) {
-        log_warn("%s/%s is not watched: %s", t->options->root, path, blind_cause(code));
         b->codes[b->listed] = code;
         strncpy(b->paths[b->listed], path, WATCH_BLIND_PATH_MAX);
         b->listed++;
-    } else if (b->total == WATCH_BLIND_LISTED + 1) {
-        log_warn("there are more directories that are not watched; the status counts them");
     }
     return tracker_resync(t, dir, name, CHANGE_REASON_BLIND);
 }
@@ -143,10 +147,10 @@ int scan_found(struct tracker *t, struct dir *parent, const char *name, bool fre
     struct dir *dir = wd_table_child(&t->dirs, parent, name);
     if (dir) {
         /* Made after the start and read before its event came: then the read did not report. */
-        bool again = parent->deep || (fresh && !t->ready);
+        bool again = parent->deep || (fresh && !t->ready) || dir->wd < 0;
         dir->deep |= parent->deep;
         dir->fresh |= fresh && (again || dir->queued);
-        if (again || dir->wd < 0)
+        if (again)
             scan_enqueue(t, dir);
         return 0;
     }
@@ -232,15 +236,40 @@ static int give_up(struct tracker *t, struct dir *dir, int code)
     return r;
 }
 
-/* On the way to the watched paths only the next step matters. */
-static int follow_the_way(struct tracker *t, struct dir *dir)
+/* The type of what readdir does not tell; DT_UNKNOWN: gone. */
+static unsigned char type_of(int dir_fd, const char *name)
 {
-    char buffer[CHANGE_PATH_MAX + 1], name[CHANGE_PATH_MAX + 1];
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return DT_UNKNOWN;
+    return S_ISDIR(st.st_mode) ? DT_DIR : DT_REG;
+}
+
+/* The scan found `name` in dir. */
+static int take_name(struct tracker *t, struct dir *dir, const char *name, unsigned char type)
+{
+    if (type == DT_UNKNOWN || scope_is_silly(name) ||
+        scope_of(&t->options->scope, dir, name) == SCOPE_OUT)
+        return 0;
+    if (type != DT_DIR)
+        names_add(&t->names, dir, name);
+    if (dir->fresh) {
+        int r = tracker_note(t, dir, name, CHANGE_CREATE, type == DT_DIR ? PENDING_IS_DIR : 0);
+        if (r < 0)
+            return r;
+    }
+    return type == DT_DIR ? scan_found(t, dir, name, dir->fresh || dir->retry) : 0;
+}
+
+/* On the way to the watched paths only the next step matters. */
+static int follow_the_way(struct tracker *t, struct dir *dir, int dir_fd)
+{
+    char buffer[CHANGE_PATH_MAX + 1], name[NAME_MAX + 1];
     const char *path = wd_table_path(dir, "", buffer);
     int r = 0;
     for (size_t i = 0; path && i < t->options->scope.path_count && r == 0; i++) {
         if (scope_next(&t->options->scope, i, path, name))
-            r = scan_found(t, dir, name, dir->fresh);
+            r = take_name(t, dir, name, type_of(dir_fd, name));
     }
     dir->fresh = dir->deep = dir->retry = false;
     return r;
@@ -260,7 +289,7 @@ static int begin(struct tracker *t, struct dir *dir)
             return r;
     }
     if (!dir->inside)
-        return follow_the_way(t, dir);
+        return follow_the_way(t, dir, fd);
     int stream_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (stream_fd < 0) {
         int code = errno;
@@ -274,15 +303,6 @@ static int begin(struct tracker *t, struct dir *dir)
     t->scanning = dir;
     names_begin_scan(&t->names, dir);
     return 0;
-}
-
-/* The type of what readdir does not tell; DT_UNKNOWN: gone. */
-static unsigned char type_of(int dir_fd, const char *name)
-{
-    struct stat st;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return DT_UNKNOWN;
-    return S_ISDIR(st.st_mode) ? DT_DIR : DT_REG;
 }
 
 /* What was there and is in neither the scan nor an event: removed while open. */
@@ -301,27 +321,6 @@ static int note_unseen(struct tracker *t, struct dir *dir)
     return r;
 }
 
-static int take_entry(struct tracker *t, struct dir *dir, const struct dirent *entry)
-{
-    const char *name = entry->d_name;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || scope_is_silly(name) ||
-        scope_of(&t->options->scope, dir, name) == SCOPE_OUT)
-        return 0;
-    unsigned char type = entry->d_type;
-    if (type == DT_UNKNOWN)
-        type = type_of(dirfd(t->stream), name);
-    if (type == DT_UNKNOWN)
-        return 0;
-    if (type != DT_DIR)
-        names_add(&t->names, dir, name);
-    if (dir->fresh) {
-        int r = tracker_note(t, dir, name, CHANGE_CREATE, type == DT_DIR ? PENDING_IS_DIR : 0);
-        if (r < 0)
-            return r;
-    }
-    return type == DT_DIR ? scan_found(t, dir, name, dir->fresh || dir->retry) : 0;
-}
-
 static int read_slice(struct tracker *t)
 {
     struct dir *dir = t->scanning;
@@ -337,7 +336,12 @@ static int read_slice(struct tracker *t)
             dir->fresh = dir->deep = dir->retry = false;
             return r;
         }
-        int r = take_entry(t, dir, entry);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        unsigned char type = entry->d_type;
+        if (type == DT_UNKNOWN)
+            type = type_of(dirfd(t->stream), entry->d_name);
+        int r = take_name(t, dir, entry->d_name, type);
         if (r < 0)
             return r;
     }
@@ -376,12 +380,20 @@ static void retry_below(struct tracker *t, struct dir *dir)
     retry_below(t, child);
 }
 
+int64_t scan_retry_ms(const struct tracker *t)
+{
+    if (t->blind.total == 0)
+        return CLOCK_NEVER;
+    return t->retry_ms + (t->blind.stale ? BLIND_RECOUNT_MS : BLIND_RETRY_MS);
+}
+
 void scan_retry(struct tracker *t, int64_t now_ms)
 {
-    if (t->blind.total == 0 || now_ms < t->retry_ms)
+    if (t->blind.total == 0 || now_ms < scan_retry_ms(t))
         return;
-    t->retry_ms = now_ms + BLIND_RETRY_MS;
-    bool hope = t->blind.retryable > 0 && t->dirs.count < t->options->max_dirs &&
+    bool due = now_ms >= t->retry_ms + BLIND_RETRY_MS;
+    t->retry_ms = now_ms;
+    bool hope = due && t->blind.retryable > 0 && t->dirs.count < t->options->max_dirs &&
                 inotify_source_has_room(&t->source);
     if (!hope && !t->blind.stale)
         return;

@@ -30,9 +30,13 @@ bool scan_is_idle(const struct tracker *tracker);
 
 /* Try again what was blind, when it is time and there is hope. */
 void scan_retry(struct tracker *tracker, int64_t now_ms);
+int64_t scan_retry_ms(const struct tracker *tracker); /* when it is time */
 
 /* dir is about to be freed. */
 void scan_forget(struct tracker *tracker, struct dir *dir);
+
+/* Why a directory cannot be watched, and what to change, for an errno of scanning. */
+const char *scan_cause(int code);
 
 /* An O_PATH descriptor of dir; stays open until the next call or scan_close(). */
 int scan_open(struct tracker *tracker, struct dir *dir, int *ret_fd);

@@ -11,7 +11,7 @@
 #include "watchers/scan.h"
 #include "watchers/tell.h"
 
-enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, ROOT_CHECK_MS = 60 * 1000 };
+enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, ROOT_CHECK_MS = 5 * 1000 };
 
 /* ---- what is noted ---- */
 
@@ -337,22 +337,28 @@ int64_t tracker_deadline_ms(const struct tracker *t)
         deadline = other;
     if (!t->stuck && t->flush_ms < deadline)
         deadline = t->flush_ms;
-    if (t->blind.total > 0 && t->retry_ms < deadline)
-        deadline = t->retry_ms;
+    other = scan_retry_ms(t);
+    if (other < deadline)
+        deadline = other;
     return deadline;
 }
 
+/* No event tells that a directory is gone which somebody has open, as we have the root. What the
+ * client has cached about it is good enough, so this asks no server. */
 static int check_root(struct tracker *t, int64_t now_ms, struct error *err)
 {
-    struct stat here, held;
+    const int flags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+    struct statx here, held;
     if (now_ms < t->root_check_ms)
         return 0;
     t->root_check_ms = now_ms + ROOT_CHECK_MS;
-    if (stat(t->options->root, &here) < 0 || fstat(t->root_fd, &held) < 0)
-        return errno == EACCES || errno == EIO ? 0 : root_gone(t, err);
-    if (held.st_nlink == 0 || here.st_dev != held.st_dev || here.st_ino != held.st_ino)
-        return root_gone(t, err);
-    return 0;
+    if (statx(t->root_fd, "", flags | AT_EMPTY_PATH, STATX_INO | STATX_NLINK, &held) < 0)
+        return errno == ESTALE ? root_gone(t, err) : 0;
+    if (statx(AT_FDCWD, t->options->root, flags, STATX_INO, &here) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? root_gone(t, err) : 0;
+    bool same = here.stx_ino == held.stx_ino && here.stx_dev_major == held.stx_dev_major &&
+                here.stx_dev_minor == held.stx_dev_minor;
+    return same && held.stx_nlink > 0 ? 0 : root_gone(t, err);
 }
 
 int tracker_step(struct tracker *t, struct error *err)
@@ -377,7 +383,7 @@ int tracker_step(struct tracker *t, struct error *err)
         r = check_root(t, now_ms, err);
     }
     if (r < 0 && err->code == 0)
-        error_set_errno(err, -r, "watching %s ended", t->options->root);
+        error_set(err, -r, "watching %s ended: %s", t->options->root, scan_cause(-r));
     return r;
 }
 
@@ -417,6 +423,7 @@ int tracker_open(struct tracker *t, const struct tracker_options *options, struc
         .sink = sink,
         .opened_fd = -1,
         .flush_ms = CLOCK_NEVER,
+        .retry_ms = clock_now_ms(),
         .root_check_ms = clock_now_ms() + ROOT_CHECK_MS,
     };
     TAILQ_INIT(&t->scan_queue);

@@ -84,7 +84,7 @@ struct tracker {
     DIR *stream;
     struct dir *opened; /* the directory that was opened last: */
     int opened_fd;
-    int64_t retry_ms; /* when blind places are tried again */
+    int64_t retry_ms; /* when blind places were tried last */
     bool ready;
 
     int64_t flush_ms; /* when what is pending is told */
@@ -95,6 +95,7 @@ struct tracker {
     uint64_t barrier_nonce, ping_nonce;
 
     struct blind blind;
+    unsigned blind_logged;
     uint64_t events, changes, overflows, resyncs;
 };
 
