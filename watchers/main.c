@@ -225,8 +225,12 @@ static int watch(const struct settings *settings, const char *root, int child_fd
     };
     struct error err = {0};
     int r = start(&w, &options, child_fd, &err);
-    if (r == 0)
+    if (r == 0) {
         r = run(&w, &err);
+        tracker_close(&w.tracker);
+    }
+    sink_release(&w.sink);
+    frame_reader_release(&w.control);
     if (r < 0 && r != -EPIPE) /* the reader may leave at any time */
         log_error("%s", err.text);
     return r < 0 && r != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -391,9 +391,8 @@ void scan_retry(struct tracker *t, int64_t now_ms)
 {
     if (t->blind.total == 0 || now_ms < scan_retry_ms(t))
         return;
-    bool due = now_ms >= t->retry_ms + BLIND_RETRY_MS;
     t->retry_ms = now_ms;
-    bool hope = due && t->blind.retryable > 0 && t->dirs.count < t->options->max_dirs &&
+    bool hope = t->blind.retryable > 0 && t->dirs.count < t->options->max_dirs &&
                 inotify_source_has_room(&t->source);
     if (!hope && !t->blind.stale)
         return;

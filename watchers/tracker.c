@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "watchers/events.h"
 #include "watchers/scan.h"
 #include "watchers/tell.h"
 
@@ -15,7 +16,7 @@ enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, ROOT_CHECK_MS = 5 * 1000 }
 
 /* ---- what is noted ---- */
 
-static void tell_soon(struct tracker *t)
+void tracker_tell_soon(struct tracker *t)
 {
     if (t->flush_ms == CLOCK_NEVER)
         t->flush_ms = clock_now_ms() + t->options->batch_ms;
@@ -24,7 +25,7 @@ static void tell_soon(struct tracker *t)
 int tracker_note(struct tracker *t, struct dir *dir, const char *name, enum change_op op,
                  unsigned flags)
 {
-    tell_soon(t);
+    tracker_tell_soon(t);
     return pending_note(&t->pending, dir, name, op, flags);
 }
 
@@ -35,7 +36,7 @@ int tracker_resync(struct tracker *t, const struct dir *dir, const char *name,
     const char *path = wd_table_path(dir, name, buffer);
     if (!path)
         path = wd_table_path(dir, "", buffer); /* one level up is told instead */
-    tell_soon(t);
+    tracker_tell_soon(t);
     return path ? pending_resync(&t->pending, path, reason) : 0;
 }
 
@@ -64,154 +65,6 @@ static void forget_all(struct tracker *t)
     for (struct dir *dir; (dir = wd_table_reap(&t->dirs));)
         forget(t, dir);
     wd_table_release(&t->dirs);
-}
-
-/* ---- what events mean ---- */
-
-static int name_gone(struct tracker *t, struct dir *dir, const char *name, bool is_dir)
-{
-    struct dir *child = is_dir ? wd_table_child(&t->dirs, dir, name) : NULL;
-    if (child)
-        wd_table_drop(&t->dirs, child);
-    else if (is_dir && dir->blind)
-        t->blind.stale = true;
-    names_remove(&t->names, dir, name);
-    return tracker_note(t, dir, name, CHANGE_DELETE, is_dir ? PENDING_IS_DIR : 0);
-}
-
-static int move_gone(struct tracker *t, const struct move *move)
-{
-    if (!wd_table_is_live(&t->dirs, move->dir))
-        return 0;
-    return name_gone(t, move->dir, move->name, move->is_dir);
-}
-
-static int moves_gone(struct tracker *t, int64_t until_ms)
-{
-    struct move move;
-    int r = 0;
-    while (r == 0 && moves_pop(&t->moves, until_ms, &move))
-        r = move_gone(t, &move);
-    return r;
-}
-
-static int renamed_away(struct tracker *t, struct dir *dir, const struct inotify_event *event)
-{
-    if (moves_is_full(&t->moves)) {
-        struct move oldest;
-        moves_pop(&t->moves, CLOCK_NEVER, &oldest);
-        int r = move_gone(t, &oldest);
-        if (r < 0)
-            return r;
-    }
-    names_remove(&t->names, dir, event->name);
-    moves_put(&t->moves, event->cookie, dir, event->name, event->mask & IN_ISDIR,
-              clock_now_ms() + MOVES_WAIT_MS);
-    return 0;
-}
-
-/* A name came from where we do not look. */
-static int arrived(struct tracker *t, struct dir *dir, const char *name, bool is_dir)
-{
-    int r = tracker_note(t, dir, name, CHANGE_CREATE, is_dir ? PENDING_IS_DIR : 0);
-    return r == 0 && is_dir ? scan_found(t, dir, name, true) : r;
-}
-
-static int renamed(struct tracker *t, const struct move *move, struct dir *dir, const char *name)
-{
-    struct dir *moved = move->is_dir ? wd_table_child(&t->dirs, move->dir, move->name) : NULL;
-    bool same_part = dir->inside && move->dir->inside && wd_table_is_live(&t->dirs, move->dir);
-    if (!same_part || (move->is_dir && (!moved || wd_table_is_under(dir, moved)))) {
-        int r = move_gone(t, move);
-        return r < 0 ? r : arrived(t, dir, name, move->is_dir);
-    }
-    tell_soon(t);
-    int r = pending_rename(&t->pending, move->dir, move->name, dir, name, moved,
-                           move->is_dir ? PENDING_IS_DIR : 0);
-    if (r < 0 || !moved)
-        return r;
-    r = wd_table_move(&t->dirs, moved, dir, name);
-    if (r == 0)
-        scan_moved(t, moved);
-    return r;
-}
-
-static int renamed_here(struct tracker *t, struct dir *dir, const struct inotify_event *event)
-{
-    bool is_dir = event->mask & IN_ISDIR;
-    struct dir *replaced = wd_table_child(&t->dirs, dir, event->name);
-    struct move move;
-    bool known = moves_take(&t->moves, event->cookie, &move);
-    if (replaced)
-        wd_table_drop(&t->dirs, replaced);
-    if (!is_dir)
-        names_add(&t->names, dir, event->name);
-    return known ? renamed(t, &move, dir, event->name) : arrived(t, dir, event->name, is_dir);
-}
-
-/* Only the removal of a .nfs name is told; which file it was shows the scan (see names.h). */
-static int removed_while_open(struct tracker *t, struct dir *dir)
-{
-    if (dir->names_known || (dir->queued && dir->deep)) {
-        scan_enqueue(t, dir);
-        return 0;
-    }
-    dir->fresh = dir->deep = true;
-    scan_enqueue(t, dir);
-    return tracker_resync(t, dir, "", CHANGE_REASON_UNLINKED);
-}
-
-/* Names that are out of sight matter only as the other end of a rename. */
-static int out_of_sight(struct tracker *t, struct dir *dir, const struct inotify_event *event)
-{
-    struct move move;
-    if (event->mask & IN_MOVED_TO && moves_take(&t->moves, event->cookie, &move))
-        return move_gone(t, &move);
-    if (event->mask & IN_DELETE && scope_is_silly(event->name) && dir->inside)
-        return removed_while_open(t, dir);
-    return 0;
-}
-
-static int handle_name(struct tracker *t, struct dir *dir, const struct inotify_event *event)
-{
-    const char *name = event->name;
-    bool is_dir = event->mask & IN_ISDIR;
-    unsigned flags = is_dir ? PENDING_IS_DIR : 0;
-    enum scope_verdict verdict = scope_of(&t->options->scope, dir, name);
-    if (verdict == SCOPE_OUT || scope_is_silly(name))
-        return out_of_sight(t, dir, event);
-
-    struct move before;
-    if (moves_take_name(&t->moves, dir, name, &before)) { /* in use again: it had moved away */
-        int r = move_gone(t, &before);
-        if (r < 0)
-            return r;
-    }
-    int r = 0;
-    if (event->mask & IN_MOVED_TO)
-        return renamed_here(t, dir, event);
-    if (event->mask & IN_MOVED_FROM)
-        return renamed_away(t, dir, event);
-    if (event->mask & IN_DELETE)
-        return name_gone(t, dir, name, is_dir);
-    if (event->mask & IN_CREATE) {
-        if (!is_dir)
-            names_add(&t->names, dir, name);
-        r = tracker_note(t, dir, name, CHANGE_CREATE, flags | PENDING_UNKNOWN);
-        return r == 0 && is_dir ? scan_found(t, dir, name, true) : r;
-    }
-    if (verdict != SCOPE_INSIDE)
-        return 0;
-    if (event->mask & (IN_MODIFY | IN_CLOSE_WRITE))
-        return tracker_note(t, dir, name, CHANGE_MODIFY, flags);
-    if (event->mask & IN_ATTRIB) {
-        r = tracker_note(t, dir, name, CHANGE_ATTRIB, flags);
-        if (r == 0 && is_dir && dir->blind && !wd_table_child(&t->dirs, dir, name)) {
-            t->blind.stale = true; /* perhaps it may be read now */
-            r = scan_found(t, dir, name, true);
-        }
-    }
-    return r;
 }
 
 /* ---- the queue ---- */
@@ -268,7 +121,7 @@ static int handle_event(struct tracker *t, const struct inotify_event *event, st
     if (event->mask & IN_Q_OVERFLOW)
         return start_over(t, err);
     if (inotify_source_is_barrier(&t->source, event)) {
-        int r = moves_gone(t, CLOCK_NEVER);
+        int r = events_moves_gone(t, CLOCK_NEVER);
         return r < 0 ? r : answer_pings(t);
     }
     struct dir *dir = wd_table_by_wd(&t->dirs, event->wd);
@@ -282,7 +135,7 @@ static int handle_event(struct tracker *t, const struct inotify_event *event, st
         scan_enqueue(t, dir);
         return 0;
     }
-    return event->len ? handle_name(t, dir, event) : 0;
+    return event->len ? events_name(t, dir, event) : 0;
 }
 
 static int read_events(struct tracker *t, struct error *err)
@@ -295,7 +148,7 @@ static int read_events(struct tracker *t, struct error *err)
             return error_set_errno(err, -r, "cannot read inotify events");
         if (r == 0) {
             t->fell_behind = false;
-            r = moves_gone(t, clock_now_ms()); /* no second half is in the queue */
+            r = events_moves_gone(t, clock_now_ms()); /* no second half is in the queue */
             if (r == 0 && t->ping_waiting)
                 r = answer_pings(t);
             return r;

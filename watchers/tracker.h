@@ -117,7 +117,9 @@ int tracker_drain(struct tracker *tracker);
 uint32_t tracker_scanning(const struct tracker *tracker); /* directories still to be read */
 void tracker_status(const struct tracker *tracker, struct watch_status *ret_status);
 
-/* For scan.c and tell.c: note what happened and see that it is told within the batch window. */
+/* For events.c, scan.c and tell.c: note what happened, and see that it is told within the batch
+ * window. */
+void tracker_tell_soon(struct tracker *tracker);
 int tracker_note(struct tracker *tracker, struct dir *dir, const char *name, enum change_op op,
                  unsigned flags);
 int tracker_resync(struct tracker *tracker, const struct dir *dir, const char *name,
