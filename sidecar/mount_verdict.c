@@ -86,6 +86,11 @@ void mount_judge(const struct mount_facts *facts, struct conditions *conditions)
                        "/proc/self/mountinfo cannot be read: is /proc mounted in this container?");
     else if (!mount_is_usable(facts))
         say_not_nfs(facts, conditions);
+    else if (*facts->wanted_id && *facts->found_id &&
+             strcmp(facts->wanted_id, facts->found_id) != 0)
+        conditions_set(conditions, CONDITION_MOUNT_READY, CONDITION_FALSE, "WrongFileSystem",
+                       "%s is %s, but mounts says %s. Correct the volume's fileSystemId or mounts",
+                       facts->path, facts->found_id, facts->wanted_id);
     else if (facts->stalled_ms > 0)
         say_stalled(facts, conditions);
     else if (facts->probe.code)

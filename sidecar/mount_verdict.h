@@ -24,6 +24,8 @@ struct mount_facts {
     bool nfs, read_only; /* what path lies on */
     bool own_mount;      /* it is mounted at path itself */
     const char *fstype;
+    const char *wanted_id,
+        *found_id; /* file system, as configured and as the source names it; "" */
 
     /* from calls */
     bool answered;              /* some call came back */

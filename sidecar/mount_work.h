@@ -7,9 +7,8 @@
  *     mount_work_stop(work);  ... until mount_work_stopped(work) ...
  *     mount_work_close(work, timeout_ms);
  *
- * Calls to the mount are chores that run in its pool, each at most once at a time and none while
- * another one is stuck. They have no deadline: that one is stuck is seen by its age, and a chore
- * that comes back late has just taken long. The lease has a pool of its own.
+ * Calls to the mount are chores in a pool of two threads (see chores.h), and none is started while
+ * another one is stuck. The lease has a pool of its own.
  *
  * Ownership: strings of a status are the work's, until the loop turns. Threads: the loop's.
  */

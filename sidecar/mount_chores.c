@@ -1,0 +1,232 @@
+#include "sidecar/mount_chores.h"
+
+#include <errno.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "sidecar/probe.h"
+#include "sidecar/taskdirs.h"
+
+enum {
+    PROBE_RETRY_MS = 10 * 1000,
+    CANARY_RETRY_MS = 30 * 1000,
+    MAKE_FIRST_MS = 2 * 1000,
+    MAKE_MOST_MS = 60 * 1000,
+};
+
+static void plan(struct mount_work *work, enum chore chore, int64_t in_ms)
+{
+    chores_plan(&work->chores, chore, in_ms);
+}
+
+/* The mount did not answer for so long. */
+static void note_silence(struct mount_work *work, const struct chore_call *call)
+{
+    if (work->lease)
+        lease_note_silence(work->lease, call->took_us / 1000);
+}
+
+static int64_t shorter(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* ---- the chores: run_ in a worker, done_ in the loop ---- */
+
+static int run_link_root(struct chore_call *call)
+{
+    return taskdirs_link_root(call->place, &call->err);
+}
+
+static void done_link_root(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    if (call->err.code) {
+        log_error("%s", call->err.text);
+        plan(work, CHORE_LINK_ROOT, MAKE_MOST_MS);
+    }
+}
+
+static int run_probe(struct chore_call *call)
+{
+    return probe_attributes(call->place, &call->err);
+}
+
+static void plan_canary(struct mount_work *work, int64_t in_ms)
+{
+    if (work->options.settings->canary_interval_ms > 0)
+        plan(work, CHORE_CANARY, in_ms);
+}
+
+/* The mount answers for the first time. */
+static void begin(struct mount_work *work)
+{
+    work->begun = true;
+    if (work->coordinates && work->place.writable)
+        plan(work, CHORE_MAKE, 0);
+    else
+        plan_canary(work, 0);
+}
+
+static void done_probe(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    const struct settings *settings = work->options.settings;
+    bool rarely = settings->profile == PROFILE_OBSERVE || settings->probe_interval_ms == 0;
+    work->facts.answered = true;
+    note_silence(work, call);
+    work->facts.probe = call->err;
+    work->facts.probe_ms = call->took_us / 1000;
+    metrics_observe(work->metrics, METRIC_PROBE_LATENCY, (double)call->took_us / 1000);
+    if (call->err.code)
+        plan(work, CHORE_PROBE,
+             rarely ? PROBE_RETRY_MS : shorter(settings->probe_interval_ms, PROBE_RETRY_MS));
+    else if (!rarely)
+        plan(work, CHORE_PROBE, settings->probe_interval_ms);
+    if (!call->err.code && !work->begun)
+        begin(work);
+}
+
+static int run_make(struct chore_call *call)
+{
+    return taskdirs_make(call->place, &call->err);
+}
+
+static void done_make(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    work->facts.canary = call->err;
+    if (call->err.code) {
+        plan(work, CHORE_MAKE, backoff_next_ms(&work->make_backoff));
+        return;
+    }
+    backoff_reset(&work->make_backoff);
+    work->made = true;
+    lease_start(work->lease, work->facts.nfs);
+    plan_canary(work, 0);
+}
+
+static int run_canary(struct chore_call *call)
+{
+    const struct place *place = call->place;
+    return place->writable ? probe_write(place, call->on_nfs, &call->err)
+                           : probe_read(place, &call->err);
+}
+
+static void done_canary(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    note_silence(work, call);
+    int64_t interval_ms = work->options.settings->canary_interval_ms;
+    work->facts.canary = call->err;
+    if (!call->err.code) {
+        work->canary_ms = call->took_us / 1000;
+        metrics_observe(work->metrics, METRIC_CANARY_LATENCY, (double)call->took_us / 1000);
+    }
+    plan_canary(work, call->err.code ? shorter(interval_ms, CANARY_RETRY_MS) : interval_ms);
+}
+
+static int run_member(struct chore_call *call)
+{
+    return taskdirs_write_member(call->place, call->slot, &call->err);
+}
+
+static void done_member(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    if (!call->err.code)
+        return;
+    log_warn("%s: people will not see who holds slot %u", call->err.text, call->slot);
+    plan(work, CHORE_MEMBER, MAKE_MOST_MS);
+}
+
+/* What would be left behind. The member's file goes before the slot: the next one writes its own.
+ */
+static int run_clean(struct chore_call *call)
+{
+    const struct place *place = call->place;
+    int r = call->has_slot ? taskdirs_remove_member(place, call->slot, &call->err) : 0;
+    return r == 0 ? probe_remove(place, &call->err) : r;
+}
+
+static void done_clean(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    if (call->err.code && call->err.code != ENOENT)
+        log_warn("%s: it is left behind", call->err.text);
+    work->cleaned = true;
+}
+
+static const struct chore_kind kinds[CHORES] = {
+    [CHORE_LINK_ROOT] = {"making the link to the root", false, run_link_root, done_link_root},
+    [CHORE_PROBE] = {"asking for the root's attributes", false, run_probe, done_probe},
+    [CHORE_MAKE] = {"making the task's directory", true, run_make, done_make},
+    [CHORE_CANARY] = {"the canary", true, run_canary, done_canary},
+    [CHORE_MEMBER] = {"writing the member's file", true, run_member, done_member},
+    [CHORE_CLEAN] = {"removing the canary file", true, run_clean, done_clean},
+};
+
+static void prepare(void *owner, struct chore_call *call)
+{
+    const struct mount_work *work = owner;
+    call->place = &work->place;
+    call->on_nfs = work->facts.nfs;
+    call->has_slot = work->has_slot;
+    call->slot = work->slot;
+}
+
+static bool is_writable(const struct mount_work *work)
+{
+    return work->place.writable && !work->facts.read_only && mount_is_usable(&work->facts);
+}
+
+static bool may_start(const void *owner, unsigned chore)
+{
+    const struct mount_work *work = owner;
+    if (chore == CHORE_LINK_ROOT) /* it does not touch the mount */
+        return true;
+    if (!mount_is_usable(&work->facts) || work->facts.stalled_ms > 0)
+        return false;
+    if (work->stopping && chore != CHORE_CLEAN)
+        return false;
+    bool only_asks = chore == CHORE_PROBE || (chore == CHORE_CANARY && !work->place.writable);
+    return only_asks || is_writable(work);
+}
+
+void mount_chores_init(struct mount_work *work)
+{
+    work->make_backoff = (struct backoff){.first_ms = MAKE_FIRST_MS, .most_ms = MAKE_MOST_MS};
+    chores_init(&work->chores, kinds, CHORES, work, prepare);
+    plan(work, CHORE_LINK_ROOT, 0);
+    plan(work, CHORE_PROBE, 0);
+}
+
+void mount_chores_start_due(struct mount_work *work)
+{
+    chores_start_due(&work->chores, may_start);
+}
+
+void mount_chores_slot_taken(void *arg, unsigned slot)
+{
+    struct mount_work *work = arg;
+    work->has_slot = true;
+    work->slot = slot;
+    plan(work, CHORE_MEMBER, 0);
+}
+
+void mount_chores_board_gone(void *arg)
+{
+    struct mount_work *work = arg;
+    plan(work, CHORE_MAKE, backoff_next_ms(&work->make_backoff));
+}
+
+void mount_chores_plan_clean(struct mount_work *work)
+{
+    plan(work, CHORE_CLEAN, 0);
+}
+
+void mount_chores_check_clean(struct mount_work *work)
+{
+    if (!chores_in_flight(&work->chores, CHORE_CLEAN) && (!work->begun || !is_writable(work)))
+        work->cleaned = true;
+}
