@@ -100,8 +100,8 @@ CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent nfsprobe uml-xstate.s
 CLUSTER_ARGS  ?=
 
 cluster: all cluster-tools ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
-	$(Q)tests/cluster/run --build $(BUILD) $(CLUSTER_ARGS)
-	$(Q)$(if $(CLUSTER_ARGS),,tests/cluster/selftest --build $(BUILD))
+	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/run --build $(BUILD) $(CLUSTER_ARGS)
+	$(Q)$(if $(CLUSTER_ARGS),,BUILD=$(BUILD) tests/as-root tests/cluster/selftest --build $(BUILD))
 
 cluster-tools: $(CLUSTER_TOOLS)
 
