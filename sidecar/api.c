@@ -149,17 +149,26 @@ static void on_answered(void *arg, int status)
 
 /* ---- open and close ---- */
 
-static int read_uids(struct api *api, struct error *err)
+static int parse_uid(const char *text, uid_t *ret_uid)
 {
-    const struct name_list *names = &api->from.settings->api_uids;
-    for (size_t i = 0; i < names->n; i++) {
-        int64_t uid;
-        if (parse_i64(names->names[i], 0, UINT_MAX - 1LL, &uid) < 0)
-            return error_set(err, EINVAL, "api.uids: \"%s\" is not a numeric user id",
-                             names->names[i]);
-        api->uids[api->n_uids++] = (uid_t)uid;
-    }
-    return 0;
+    int64_t uid;
+    int r = parse_i64(text, 0, UINT_MAX - 1LL, &uid);
+    if (r == 0)
+        *ret_uid = (uid_t)uid;
+    return r;
+}
+
+void api_check(const struct settings *settings, struct config_report *report)
+{
+    const struct name_list *uids = &settings->api_uids;
+    char path[CONFIG_TEXT_MAX];
+    uid_t uid;
+    for (size_t i = 0; i < uids->n; i++)
+        if (parse_uid(uids->names[i], &uid) < 0)
+            config_error(report, "api.uids: \"%s\" is not a numeric user id", uids->names[i]);
+    if (settings_api_socket(settings, path, sizeof(path)) < 0 || strlen(path) > API_SOCKET_PATH_MAX)
+        config_error(report, "%s: the path of the API's socket can have %d bytes, this is longer",
+                     *settings->api_socket ? "api.socket" : "run_dir", API_SOCKET_PATH_MAX);
 }
 
 static int listen_and_serve(struct api *api, struct error *err)
@@ -188,11 +197,16 @@ int api_open(const struct api_sources *from, struct api **ret_api, struct error 
     if (!api)
         return error_set(err, ENOMEM, "no memory for the API");
     api->from = *from;
-    int r = api_changes_open(from, &api->changes);
-    if (r < 0)
-        error_set(err, -r, "no memory for the API");
-    else
-        r = read_uids(api, err);
+    const struct name_list *uids = &from->settings->api_uids;
+    while (api->n_uids < uids->n &&
+           parse_uid(uids->names[api->n_uids], &api->uids[api->n_uids]) == 0)
+        api->n_uids++;
+    int r = api->n_uids < uids->n
+                ? error_set(err, EINVAL, "api.uids: \"%s\" is not a numeric user id",
+                            uids->names[api->n_uids])
+                : api_changes_open(from, &api->changes);
+    if (r == -ENOMEM)
+        error_set(err, ENOMEM, "no memory for the API");
     if (r == 0)
         r = listen_and_serve(api, err);
     if (r < 0) {

@@ -34,6 +34,9 @@ struct api_sources {
 
 struct api;
 
+/* Tell all that is wrong with the API's settings. */
+void api_check(const struct settings *settings, struct config_report *report);
+
 int api_open(const struct api_sources *from, struct api **ret_api, struct error *err);
 void api_close(struct api *api); /* NULL is fine */
 

@@ -22,6 +22,8 @@
 
 #include "lib/error.h"
 
+enum { API_SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
+
 struct api_socket {
     int fd;
     struct sockaddr_un address;

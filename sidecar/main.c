@@ -9,7 +9,9 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/settings.h"
+#include "sidecar/api.h"
 #include "sidecar/daemon.h"
+#include "sidecar/metrics.h"
 
 enum { EXIT_USAGE = 64, LOG_WAIT_MS = 300 };
 
@@ -62,6 +64,8 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
                      settings->tasks_dir);
     if (!*settings->run_dir)
         config_error(report, "run_dir: it must not be empty");
+    api_check(settings, report);
+    metrics_check(settings, report);
     return report->n_errors ? -EINVAL : 0;
 }
 

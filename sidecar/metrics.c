@@ -334,21 +334,45 @@ uint64_t metrics_dropped(const struct metrics *m)
 
 /* ---- open and close ---- */
 
+static bool is_none(const struct name_list *names)
+{
+    return names->n == 0 || (names->n == 1 && strcmp(names->names[0], "none") == 0);
+}
+
+static int check_sink(const struct name_list *names, size_t at, struct error *err)
+{
+    const char *name = names->names[at];
+    if (!sink_find(name))
+        return error_set(err, EINVAL, "metrics.sinks: \"%s\" is not one of %s", name, sink_names());
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(names->names[i], name) == 0)
+            return error_set(err, EINVAL, "metrics.sinks: \"%s\" is given twice", name);
+    return 0;
+}
+
+void metrics_check(const struct settings *settings, struct config_report *report)
+{
+    const struct name_list *names = &settings->metrics_sinks;
+    struct error err;
+    for (size_t i = 0; !is_none(names) && i < names->n; i++)
+        if (check_sink(names, i, &err) < 0)
+            config_error(report, "%s", err.text);
+    if (settings->metrics_namespace[0] == ':' ||
+        strncmp(settings->metrics_namespace, "AWS/", 4) == 0)
+        config_error(report,
+                     "metrics.namespace: \"%s\" is reserved: it must not begin with \":\" or "
+                     "\"AWS/\"",
+                     settings->metrics_namespace);
+}
+
 static int open_sinks(struct metrics *m, struct error *err)
 {
     const struct name_list *names = &m->settings->metrics_sinks;
-    for (size_t i = 0; i < names->n; i++) {
-        const char *name = names->names[i];
-        if (strcmp(name, "none") == 0 && names->n == 1)
-            return 0;
-        const struct sink *sink = sink_find(name);
-        if (!sink || m->n_sinks == SINKS_MAX)
-            return error_set(err, EINVAL, "metrics.sinks: \"%s\" is not one of %s", name,
-                             sink_names());
-        for (size_t j = 0; j < m->n_sinks; j++)
-            if (m->sinks[j].ops == sink)
-                return error_set(err, EINVAL, "metrics.sinks: \"%s\" is given twice", name);
-        int r = sink->open(m->settings, &m->sinks[m->n_sinks].state, err);
+    for (size_t i = 0; !is_none(names) && i < names->n && i < SINKS_MAX; i++) {
+        int r = check_sink(names, i, err);
+        const struct sink *sink = sink_find(names->names[i]);
+        if (r == 0)
+            r = sink->open(m->settings, &m->sinks[m->n_sinks].state, err);
         if (r < 0)
             return r;
         m->sinks[m->n_sinks++].ops = sink;

@@ -60,6 +60,9 @@ extern const struct metric metrics_table[METRIC_N];
 struct health;
 struct metrics;
 
+/* Tell all that is wrong with the metrics' settings. */
+void metrics_check(const struct settings *settings, struct config_report *report);
+
 /* settings and health must outlive the metrics. */
 int metrics_open(struct event_base *base, const struct settings *settings, struct health *health,
                  struct metrics **ret_metrics, struct error *err);

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from sidecarlib import Connection, Sidecar
+from sidecarlib import PROGRAM, Connection, Sidecar
 from watchlib import Scratch, check
 
 HEALTH_MS = 100
@@ -131,6 +131,15 @@ def wrong_user(root):
             check(uid == 4242 or f"uid {uid}" in said.stdout, f"the uid is not named: {said.stdout}")
 
 
+def wrong_settings():
+    """All at once, before anything is started."""
+    said = subprocess.run([PROGRAM, "--check", "--api-uids=5,root", "--metrics-sinks=emf,emf,clodwatch", "--metrics-namespace=AWS/EFS",
+                           "--run-dir=/" + "x" * 120, "/data"], capture_output=True, text=True, timeout=20, check=False)
+    check(said.returncode == 64, f"exit code {said.returncode}: {said.stderr}")
+    for word in ("api.uids: \"root\"", "run_dir: ", "metrics.sinks: \"emf\"", "metrics.sinks: \"clodwatch\"", "metrics.namespace: "):
+        check(word in said.stderr, f"no {word} in {said.stderr}")
+
+
 def keep_alive(sidecar):
     connection = Connection(sidecar.socket)
     for _ in range(200):
@@ -140,6 +149,7 @@ def keep_alive(sidecar):
 
 
 def main():
+    wrong_settings()
     with Scratch() as root, Sidecar(root) as sidecar:
         start = time.monotonic()
         pid = sidecar.get("/healthz")[1]["pid"]
