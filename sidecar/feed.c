@@ -20,7 +20,7 @@ struct feed {
     uint64_t sequence; /* of the last change; there are `count` of them, without gaps */
     uint64_t count;
     char *observer;
-    LIST_HEAD(, feed_subscriber) subscribers;
+    LIST_HEAD(subscriber_list, feed_subscriber) subscribers;
 };
 
 enum { LENGTH_BYTES = sizeof(uint32_t), RECORD_MAX = LENGTH_BYTES + CHANGE_ENCODED_MAX };

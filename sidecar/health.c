@@ -65,6 +65,8 @@ bool conditions_set(struct conditions *conditions, enum condition_type type,
         log_event(status == CONDITION_FALSE ? LOG_WARN : LOG_INFO, condition->message, "mount",
                   conditions->subject, "condition", condition_type_names[type], "status",
                   condition_status_names[status], "reason", reason, NULL);
+    if (changed && conditions->changed)
+        conditions->changed(conditions->arg);
     return changed;
 }
 

@@ -43,6 +43,8 @@ struct condition {
 
 struct conditions {
     const char *subject; /* the mount's path; NULL for the sidecar as a whole, which does not log */
+    void (*changed)(void *arg); /* a status or reason did; or NULL */
+    void *arg;
     struct condition of[CONDITION_TYPES];
 };
 

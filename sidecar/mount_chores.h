@@ -52,9 +52,10 @@ struct mount_work {
 /* Plan the first ones. */
 void mount_chores_init(struct mount_work *work);
 
-/* A slot was taken: write who holds it. The board is gone: make it again. */
-void mount_chores_slot_taken(void *work, unsigned slot);
-void mount_chores_board_gone(void *work);
+/* For the lease, arg is the work. A slot was taken: write who holds it. The board is gone: make it
+ * again. */
+void mount_chores_slot_taken(void *arg, unsigned slot);
+void mount_chores_board_gone(void *arg);
 
 /* Start what is due, as far as the mount's state allows it. */
 void mount_chores_start_due(struct mount_work *work);

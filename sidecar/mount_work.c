@@ -65,7 +65,6 @@ static void follow(struct mount_work *work)
             lease_stop(work->lease);
         lease_tick(work->lease);
     }
-    work->options.changed(work->options.arg);
 }
 
 void mount_work_tick(struct mount_work *work)
@@ -212,6 +211,8 @@ int mount_work_open(const struct mount_work_options *options, struct mount_work 
     work->canary_ms = -1;
     mount_chores_init(work);
     conditions_init(&work->conditions, work->place.path);
+    work->conditions.changed = options->changed;
+    work->conditions.arg = options->arg;
     int r = name_paths(work, err);
     if (r == 0 && (r = open_parts(work)) < 0)
         error_set_errno(err, -r, "the work on %s cannot be started", work->place.path);

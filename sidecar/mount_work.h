@@ -29,7 +29,7 @@ struct mount_work_options {
     const struct mount_setting *mount;
     bool first_writable;
     struct metrics *metrics;
-    void (*changed)(void *arg); /* maybe a condition did */
+    void (*changed)(void *arg); /* a condition did */
     void *arg;
 };
 

@@ -36,6 +36,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct mounts *mounts = arg;
     for (size_t i = 0; i < mounts->n; i++)
         mount_work_tick(mounts->works[i]);
+    sum_up(mounts); /* messages change without a condition's turn */
 }
 
 /* Reading the list asks the kernel only, never a server. */

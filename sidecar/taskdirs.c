@@ -176,8 +176,9 @@ int taskdirs_write_member(const struct place *place, unsigned slot, struct error
     char name[32];
 
     int r = open_members(place, &members_fd, err);
-    if (r == 0)
-        r = host_identity_read("", &host, err);
+    if (r < 0)
+        return r;
+    r = host_identity_read("", &host, err);
     if (r < 0)
         return r;
     _cleanup_free_ char *text = describe_member(place, &host);

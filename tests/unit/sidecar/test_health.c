@@ -23,10 +23,18 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void count_change(void *arg)
+{
+    ++*(int *)arg;
+}
+
 static void test_turns(void **state)
 {
     struct conditions c;
+    int changes = 0;
     conditions_init(&c, "/data");
+    c.changed = count_change;
+    c.arg = &changes;
     const struct condition *mount = &c.of[CONDITION_MOUNT_READY];
     assert_int_equal(mount->status, CONDITION_UNKNOWN);
     assert_string_equal(mount->reason, CONDITION_NOT_ENABLED);
@@ -43,6 +51,7 @@ static void test_turns(void **state)
     assert_true(conditions_set(&c, CONDITION_MOUNT_READY, CONDITION_FALSE, "MountStalled", "no"));
     assert_int_equal(mount->since_ms, 2000);
     assert_int_equal(mount->since_wall_ms, 1800000001000);
+    assert_int_equal(changes, 3);
 }
 
 static void test_worst(void **state)
