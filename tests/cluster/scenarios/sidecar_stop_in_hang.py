@@ -32,6 +32,7 @@ def run(cluster):
     sidecar.wait("MountReady", "False", "MountStalled", 20)
     started = time.monotonic()
     sidecar.process.signal(15)
+    sidecar.get("/healthz")  # it has heard the first
     sidecar.process.signal(15)
     equal("exit code", sidecar.process.wait(15).rc, 0)
     between("seconds until it was gone", time.monotonic() - started, 0, 4)
