@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/backoff.h"
@@ -162,6 +163,12 @@ static int prove_run(void *arg)
     return ofd_prove(call->fd);
 }
 
+/* EIO is how the NFS client says that the lock is gone; a local disk means something else by it. */
+static bool is_loss(const struct lease *lease, int result)
+{
+    return result == -ENOENT || result == -ESTALE || (result == -EIO && lease->on_nfs);
+}
+
 static void prove_done(void *arg, enum work_outcome outcome, int result)
 {
     struct lease_call *call = arg;
@@ -179,8 +186,12 @@ static void prove_done(void *arg, enum work_outcome outcome, int result)
             backoff_reset(&lease->shared);
         backoff_reset(&lease->retry);
         say_held(lease);
-    } else {
+    } else if (is_loss(lease, result)) {
         lose(lease, result);
+    } else {
+        conditions_set(lease->options.conditions, CONDITION_LOCKS_READY, CONDITION_UNKNOWN,
+                       "ProofFailed", "whether slot %u of the board is held cannot be told: %s",
+                       lease->slot, strerror(-result));
     }
 }
 

@@ -5,8 +5,8 @@ import json
 from harness.errors import between, check
 from harness.sidecar import Sidecar
 
-DEADLINE_S = 90
-IDLE_S = 40
+DEADLINE_S = 60
+IDLE_S = 20
 
 
 def run(cluster):
