@@ -95,6 +95,9 @@ unit: all $(UNIT) ## run the unit tests
 integration: all $(BUILD)/tests/man-settings ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
 
+chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
+	$(Q)BUILD=$(TEST_BUILD_DIR) WATCH_PAIRS=1000000 tests/integration/test_watch_limits.py memory
+
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
 CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent nfsprobe uml-xstate.so)
 CLUSTER_ARGS  ?=

@@ -12,7 +12,7 @@
 #include "watchers/scan.h"
 #include "watchers/tell.h"
 
-enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, ROOT_CHECK_MS = 5 * 1000 };
+enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, REST_MS = 5, ROOT_CHECK_MS = 5 * 1000 };
 
 /* ---- what is noted ---- */
 
@@ -138,16 +138,28 @@ static int handle_event(struct tracker *t, const struct inotify_event *event, st
     return event->len ? events_name(t, dir, event) : 0;
 }
 
+/* Nothing is told before the batch window ends, so reading a little later costs no time, and many
+ * events at once cost less than each at once. The kernel's queue has room for far more. */
+static int64_t rest_ms(const struct tracker *t)
+{
+    return t->options->batch_ms / 4 < REST_MS ? t->options->batch_ms / 4 : REST_MS;
+}
+
 static int read_events(struct tracker *t, struct error *err)
 {
     const struct inotify_event *event;
     int r = 0;
-    for (int n = 0; n < EVENTS_PER_STEP && tracker_wants_events(t); n++) {
+    if (!tracker_wants_events(t))
+        return 0;
+    for (int n = 0; n < EVENTS_PER_STEP && !pending_is_full(&t->pending); n++) {
         r = inotify_source_next(&t->source, &event);
         if (r < 0)
             return error_set_errno(err, -r, "cannot read inotify events");
-        if (r == 0) {
+        if (r == 0) { /* all is read */
+            t->rest_until_ms = 0;
             t->fell_behind = false;
+            if (n > 0)
+                t->rest_until_ms = clock_now_ms() + rest_ms(t);
             r = events_moves_gone(t, clock_now_ms()); /* no second half is in the queue */
             if (r == 0 && t->ping_waiting)
                 r = answer_pings(t);
@@ -162,6 +174,7 @@ static int read_events(struct tracker *t, struct error *err)
 
 int tracker_ping(struct tracker *t, uint64_t nonce)
 {
+    t->rest_until_ms = 0;
     if (!t->barrier_set && inotify_source_barrier(&t->source) == 0) {
         t->barrier_set = true;
         t->barrier_nonce = nonce;
@@ -176,7 +189,7 @@ int tracker_ping(struct tracker *t, uint64_t nonce)
 
 bool tracker_wants_events(const struct tracker *t)
 {
-    return !pending_is_full(&t->pending);
+    return !pending_is_full(&t->pending) && clock_now_ms() >= t->rest_until_ms;
 }
 
 int64_t tracker_deadline_ms(const struct tracker *t)
@@ -188,6 +201,8 @@ int64_t tracker_deadline_ms(const struct tracker *t)
     int64_t deadline = t->root_check_ms, other = moves_deadline_ms(&t->moves);
     if (other < deadline)
         deadline = other;
+    if (!pending_is_full(&t->pending) && t->rest_until_ms > 0 && t->rest_until_ms < deadline)
+        deadline = t->rest_until_ms;
     if (!t->stuck && t->flush_ms < deadline)
         deadline = t->flush_ms;
     other = scan_retry_ms(t);

@@ -87,9 +87,10 @@ struct tracker {
     int64_t retry_ms; /* when blind places were tried last */
     bool ready;
 
-    int64_t flush_ms; /* when what is pending is told */
-    bool stuck;       /* the sink had no room */
-    bool fell_behind; /* events had to wait for the sink */
+    int64_t flush_ms;      /* when what is pending is told */
+    int64_t rest_until_ms; /* when events are read again; 0: as soon as there are some */
+    bool stuck;            /* the sink had no room */
+    bool fell_behind;      /* events had to wait for the sink */
 
     bool barrier_set, ping_waiting;
     uint64_t barrier_nonce, ping_nonce;

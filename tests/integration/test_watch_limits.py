@@ -149,7 +149,7 @@ for i in range(pairs):
         subprocess.run([sys.executable, "-c", code, root.decode(), str(count)], check=True,
                        preexec_fn=die_with_parent, timeout=3600)
     with Watch(root).wait_ready() as watch:
-        pairs(10000)
+        pairs(20000)
         open(root + b"/warm", "w").close()
         wait_for(lambda: b"warm" in watch.view.snapshot(), "the first change is not told")
         before = watch.rss_kib()
@@ -157,7 +157,8 @@ for i in range(pairs):
         open(root + b"/last", "w").close()
         wait_for(lambda: b"last" in watch.view.snapshot(), "the last change is not told")
         after = watch.rss_kib()
-        check(after - before <= 512, f"{PAIRS} pairs: from {before} to {after} KiB")
+        # Queues have their peaks; what leaks 242 bytes per directory, as the library does, shows.
+        check(after - before <= 1024, f"{PAIRS} pairs: from {before} to {after} KiB")
         watch.wait_equal(root, "after the pairs")
         return f"{PAIRS} pairs, {before} -> {after} KiB"
 
