@@ -15,6 +15,6 @@
 int events_name(struct tracker *tracker, struct dir *dir, const struct inotify_event *event);
 
 /* Renames whose second half has not come by then: the name is gone. */
-int events_moves_gone(struct tracker *tracker, int64_t deadline_ms);
+int events_moves_gone(struct tracker *tracker, int64_t until_ms);
 
 #endif

@@ -12,7 +12,7 @@
 #include "watchers/scan.h"
 #include "watchers/tell.h"
 
-enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, REST_MS = 5, ROOT_CHECK_MS = 5 * 1000 };
+enum { EVENTS_PER_STEP = 4096, REAPED_PER_STEP = 512, REST_MS = 2, ROOT_CHECK_MS = 5 * 1000 };
 
 /* ---- what is noted ---- */
 

@@ -40,7 +40,7 @@
 #include "watchers/sink.h"
 #include "watchers/wd_table.h"
 
-enum { TRACKER_SLICE_MS = 20 };
+enum { TRACKER_SLICE_MS = 5 };
 
 /* What is not watched. */
 struct blind {
