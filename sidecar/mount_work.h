@@ -18,8 +18,11 @@
 #include <event2/event.h>
 
 #include "lib/mountinfo.h"
+#include "lib/settings.h"
+#include "sidecar/feed.h"
+#include "sidecar/health.h"
 #include "sidecar/metrics.h"
-#include "sidecar/mounts.h"
+#include "sidecar/mount_status.h"
 
 struct mount_work;
 

@@ -18,7 +18,6 @@
 #define SIDECAR_MOUNTS_H
 
 #include <event2/event.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,22 +25,10 @@
 #include "lib/settings.h"
 #include "sidecar/feed.h"
 #include "sidecar/health.h"
-#include "sidecar/watcher.h"
+#include "sidecar/mount_status.h"
 
 struct metrics;
 struct mounts;
-
-struct mount_status {
-    const char *path;
-    const char *file_system;     /* as configured, else as the source names it, else "" */
-    const char *fstype, *source; /* "" when nothing is mounted there */
-    bool read_only;              /* used read-only, by the settings or by the mount */
-    const struct conditions *conditions;
-    int64_t probe_ms, canary_ms; /* the last one's duration; -1: none has ended */
-    int64_t stalled_ms;          /* how long the oldest call has been stuck; 0: it is not stalled */
-    const char *task_dir, *task_link; /* NULL: there is none (yet) */
-    struct watcher_status watch;
-};
 
 int mounts_open(struct event_base *base, const struct settings *settings, struct health *health,
                 struct metrics *metrics, struct mounts **ret_mounts, struct error *err);
