@@ -7,8 +7,9 @@
 #include <sys/types.h>
 
 #include "init/probe.h"
+#include "lib/share/layout.h"
 
-#define PROBE_PREFIX     ".efs-sidecar-probe."
+#define PROBE_PREFIX     LAYOUT_PROBE_PREFIX
 #define PROBE_TAIL_LINK  ".link"
 #define PROBE_TAIL_MOVED ".moved"
 #define PROBE_TAIL_DIR   ".dir"

@@ -33,6 +33,53 @@ static int skip_bad_line(struct libmnt_table *entries, const char *file, int lin
     return 1;
 }
 
+static struct libmnt_fs *next_entry(struct mountinfo *table, struct libmnt_iter *iter)
+{
+    struct libmnt_fs *fs;
+    return mnt_table_next_fs(table->entries, iter, &fs) == 0 ? fs : NULL;
+}
+
+/* The id that entries name as their parent although no entry has it; -1: there is none, or "/" is
+ * listed. */
+static int hidden_root_id(struct mountinfo *table)
+{
+    struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+    struct libmnt_fs *fs;
+    int hidden = -1;
+    if (!iter || mnt_table_find_target(table->entries, "/", MNT_ITER_FORWARD)) {
+        mnt_free_iter(iter);
+        return -1;
+    }
+    while (hidden < 0 && (fs = next_entry(table, iter)) != NULL) {
+        struct libmnt_iter *inner = mnt_new_iter(MNT_ITER_FORWARD);
+        struct libmnt_fs *other;
+        bool found = false;
+        while (inner && !found && (other = next_entry(table, inner)) != NULL)
+            found = mnt_fs_get_id(other) == mnt_fs_get_parent_id(fs);
+        mnt_free_iter(inner);
+        if (!found)
+            hidden = mnt_fs_get_parent_id(fs);
+    }
+    mnt_free_iter(iter);
+    return hidden;
+}
+
+/* In a chroot whose root is no mount point the kernel does not list what "/" lies on. */
+static int add_hidden_root(struct mountinfo *table, const char *file)
+{
+    char line[80];
+    int id = hidden_root_id(table);
+    if (id < 0)
+        return 0;
+    int length = snprintf(line, sizeof(line), "%d 0 0:0 / / rw - unknown none rw\n", id);
+    FILE *stream = fmemopen(line, (size_t)length, "r");
+    if (!stream)
+        return -ENOMEM;
+    int r = mnt_table_parse_stream(table->entries, stream, file);
+    fclose(stream);
+    return r;
+}
+
 int mountinfo_read(const char *file, struct mountinfo **ret_table, struct error *err)
 {
     _cleanup_mountinfo_ struct mountinfo *table = calloc(1, sizeof(*table));
@@ -47,6 +94,9 @@ int mountinfo_read(const char *file, struct mountinfo **ret_table, struct error 
         return error_set_errno(err, r < 0 ? -r : EIO, "%s cannot be read", file);
     if (mnt_table_is_empty(table->entries))
         return error_set(err, ENODATA, "%s lists no mounts", file);
+    r = add_hidden_root(table, file);
+    if (r != 0)
+        return error_set_errno(err, r < 0 ? -r : EIO, "%s cannot be read", file);
     *ret_table = take_ptr(table);
     return 0;
 }
@@ -149,12 +199,6 @@ static bool is_plain_absolute(const char *path)
             return false;
     }
     return true;
-}
-
-static struct libmnt_fs *next_entry(struct mountinfo *table, struct libmnt_iter *iter)
-{
-    struct libmnt_fs *fs;
-    return mnt_table_next_fs(table->entries, iter, &fs) == 0 ? fs : NULL;
 }
 
 /* The mount that the walk along path meets next after parent: of those mounted on parent, the one

@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/parse.h"
 #include "lib/settings.h"
+#include "lib/share/layout.h"
 #include "watchers/tracker.h"
 
 enum { EXIT_USAGE = 64, STATUS_INTERVAL_MS = 1000, LOG_WAIT_MS = 200 };
@@ -40,7 +41,8 @@ struct watch {
     int status_length;
 };
 
-static const char *const always_excluded[] = {".efs-sidecar", ".efs-stage"};
+static const char *const always_excluded[] = {".efs-sidecar", LAYOUT_STAGE,
+                                              LAYOUT_PROBE_PREFIX "*"};
 
 static int take_frames(struct watch *w, struct error *err)
 {

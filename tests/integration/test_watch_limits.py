@@ -87,6 +87,7 @@ def exclusions(root):
             open(root + b"/" + place + b"/f", "w").close()
         os.makedirs(root + b"/new/node_modules/deep")
         open(root + b"/a/f.tmp", "w").close()
+        open(root + b"/a/.efs-sidecar-probe.0123", "w").close()  # as the gate of another task
         open(root + b"/a/shown", "w").close()
         wait_for(lambda: watch.view.snapshot() == {b"a/shown", b"new"},
                  lambda: f"view is {watch.view.snapshot()}")

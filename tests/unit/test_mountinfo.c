@@ -193,6 +193,24 @@ static void test_file_system_id(void **state)
         assert_int_equal(mount_source_file_system(none[i], id), -ENOENT);
 }
 
+/* A chroot whose root is no mount point: the kernel lists children of a mount that it does not
+ * list. */
+static void test_hidden_root(void **state)
+{
+    struct mountinfo *table = load("chroot");
+    struct mount mount;
+    assert_int_equal(mountinfo_at(table, "/tmp/x", &mount), 0);
+    assert_string_equal(mount.fstype, "unknown");
+    assert_false(mount.nfs);
+    assert_int_equal(mountinfo_by_id(table, 27, &mount), 0);
+    assert_string_equal(mount.target, "/");
+    assert_int_equal(mountinfo_at(table, "/data/x", &mount), 0);
+    assert_true(mount.nfs);
+    assert_int_equal(mountinfo_at(table, "/dev/pts/0", &mount), 0);
+    assert_int_equal(mount.id, 87);
+    mountinfo_free(table);
+}
+
 static void test_this_kernel(void **state)
 {
     struct mountinfo *table = NULL;
@@ -218,7 +236,8 @@ int main(void)
         cmocka_unit_test(test_not_nfs),        cmocka_unit_test(test_mounted_over),
         cmocka_unit_test(test_options),        cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_broken_lines),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_file_system_id), cmocka_unit_test(test_this_kernel),
+        cmocka_unit_test(test_file_system_id), cmocka_unit_test(test_hidden_root),
+        cmocka_unit_test(test_this_kernel),
     };
     return cmocka_run_group_tests_name("mountinfo", tests, NULL, NULL);
 }
