@@ -1,5 +1,10 @@
 #include "watchers/events.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
 #include "lib/clock.h"
 #include "watchers/scan.h"
 
@@ -71,6 +76,24 @@ static int renamed(struct tracker *t, const struct move *move, struct dir *dir, 
     return r;
 }
 
+/* Two names changed places in one step (RENAME_EXCHANGE): that is told as a rename and its reverse,
+ * like a rename there and back; but then something is left under both names. */
+static int exchanged(struct tracker *t, const struct move *move, struct dir *dir, const char *name)
+{
+    const struct move *last = &t->last_move;
+    bool reverse = last->dir == dir && t->moved_to == move->dir && strcmp(last->name, name) == 0 &&
+                   strcmp(t->moved_name, move->name) == 0;
+    t->last_move = *move;
+    t->moved_to = dir;
+    snprintf(t->moved_name, sizeof(t->moved_name), "%s", name);
+    int fd;
+    struct stat st;
+    if (!reverse || scan_open(t, move->dir, &fd) < 0 ||
+        fstatat(fd, move->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return arrived(t, move->dir, move->name, S_ISDIR(st.st_mode));
+}
+
 static int renamed_here(struct tracker *t, struct dir *dir, const struct inotify_event *event)
 {
     bool is_dir = event->mask & IN_ISDIR;
@@ -81,7 +104,10 @@ static int renamed_here(struct tracker *t, struct dir *dir, const struct inotify
         wd_table_drop(&t->dirs, replaced);
     if (!is_dir)
         names_add(&t->names, dir, event->name);
-    return known ? renamed(t, &move, dir, event->name) : arrived(t, dir, event->name, is_dir);
+    if (!known)
+        return arrived(t, dir, event->name, is_dir);
+    int r = renamed(t, &move, dir, event->name);
+    return r == 0 ? exchanged(t, &move, dir, event->name) : r;
 }
 
 /* Only the removal of a .nfs name is told; which file it was shows the scan (see names.h). */

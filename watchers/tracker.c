@@ -172,7 +172,7 @@ static int read_events(struct tracker *t, struct error *err)
     return 0;
 }
 
-int tracker_ping(struct tracker *t, uint64_t nonce)
+void tracker_ping(struct tracker *t, uint64_t nonce)
 {
     t->rest_until_ms = 0;
     if (!t->barrier_set && inotify_source_barrier(&t->source) == 0) {
@@ -182,7 +182,6 @@ int tracker_ping(struct tracker *t, uint64_t nonce)
         t->ping_waiting = true;
         t->ping_nonce = nonce;
     }
-    return 0;
 }
 
 /* ---- the whole ---- */

@@ -68,6 +68,9 @@ struct tracker {
     struct wd_table dirs;
     struct pending pending;
     struct moves moves;
+    struct move last_move; /* of dir and name to moved_to and moved_name: */
+    const struct dir *moved_to;
+    char moved_name[NAME_MAX + 1];
     struct names names;
     uint32_t epoch;
     uint64_t sequence;
@@ -110,7 +113,7 @@ int tracker_step(struct tracker *tracker, struct error *err);
 
 /* Answer with a pong behind every change that happened before. A newer ping replaces one that is
  * still waiting for its turn. */
-int tracker_ping(struct tracker *tracker, uint64_t nonce);
+void tracker_ping(struct tracker *tracker, uint64_t nonce);
 
 /* Tell everything that is pending now, as far as the sink takes it. */
 int tracker_drain(struct tracker *tracker);

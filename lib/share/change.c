@@ -22,7 +22,6 @@ static const char *const reason_names[] = {
     [CHANGE_REASON_NONE] = "",
     [CHANGE_REASON_OVERFLOW] = "overflow",
     [CHANGE_REASON_SLOW_READER] = "slow_reader",
-    [CHANGE_REASON_TOO_MANY] = "too_many",
     [CHANGE_REASON_BLIND] = "blind",
     [CHANGE_REASON_UNLINKED] = "unlinked",
     [CHANGE_REASON_RESTART] = "restart",

@@ -41,7 +41,6 @@ enum change_reason {
     CHANGE_REASON_NONE,          /* not a resync */
     CHANGE_REASON_OVERFLOW,      /* the kernel's queue overflowed */
     CHANGE_REASON_SLOW_READER,   /* the reader of the changes fell behind */
-    CHANGE_REASON_TOO_MANY,      /* more changed at once than is kept */
     CHANGE_REASON_BLIND,         /* this directory is not watched */
     CHANGE_REASON_UNLINKED,      /* a file was removed while open; NFS does not say which */
     CHANGE_REASON_RESTART,       /* the watcher was started again */

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """efs-watch sees every change of a tree: creation, renames, moves, odd names."""
+import ctypes
 import os
 
-from watchlib import View, Watch, check, run, wait_for
+from watchlib import View, Watch, check, run, tree, wait_for
 
 
 def make_trees(root, count):
@@ -94,6 +95,25 @@ def swaps(root):
         check(b"b/a" in watch.view.snapshot(), "b is not the former a")
 
 
+def exchange(root):
+    """Two names exchanged in one step: both are told"""
+    rename_exchange = 2
+    libc = ctypes.CDLL(None, use_errno=True)
+    for name in b"d1", b"d2":
+        os.makedirs(os.path.join(root, name, b"in-" + name))
+    for name in b"f1", b"f2":
+        open(os.path.join(root, name), "w").close()
+    with Watch(root, view=View(tree(root))).wait_ready() as watch:
+        for one, other in ((b"f1", b"f2"), (b"d1", b"d2")):
+            done = libc.renameat2(-100, os.path.join(root, one), -100, os.path.join(root, other),
+                                  rename_exchange)
+            check(done == 0, os.strerror(ctypes.get_errno()))
+            watch.wait_equal(root, "exchanged", seconds=10)
+        open(root + b"/d1/in-d2/new", "w").close()
+        open(root + b"/d2/in-d1/new", "w").close()
+        watch.wait_equal(root, "after the exchange", seconds=10)
+
+
 def replaced_by_rename(root):
     """Write beside, then rename over: one change of the final name, none of the temporary one"""
     target = root + b"/data"
@@ -146,5 +166,5 @@ def links(root):
 
 
 if __name__ == "__main__":
-    run(nested_trees, rename_with_common_prefix, moves, rename_storm, swaps, replaced_by_rename,
+    run(nested_trees, rename_with_common_prefix, moves, rename_storm, swaps, exchange, replaced_by_rename,
         short_lived, not_utf8, links)
