@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "init/cause.h"
+#include "lib/explain/cause.h"
 #include "lib/config.h"
 #include "lib/host_identity.h"
 
