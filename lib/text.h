@@ -1,13 +1,13 @@
 /*
- * text: what efsctl prints for people. Nothing here fails.
+ * text: what programs print for people. Nothing here fails.
  *
  * Names on a share and messages come from others: all functions here print control
  * characters as \xNN, so that a file name cannot drive the terminal.
  *
  * Threads: safe.
  */
-#ifndef CLI_TEXT_H
-#define CLI_TEXT_H
+#ifndef LIB_TEXT_H
+#define LIB_TEXT_H
 
 #include <stddef.h>
 #include <stdint.h>
