@@ -241,7 +241,8 @@ const struct explain_entry explain_mounting[] = {
         .id = "connect-ipv6",
         .meaning = "The kernel gave the mount up: the connection through the proxy never came "
                    "about.",
-        .forms = {"mount.nfs4: mount system call failed", "mount system call failed"},
+        .forms = {"mount attempt*failed due to timeout after*mount system call failed",
+                  "mount.nfs4: mount system call failed", "mount system call failed"},
         .causes =
             {
                 {
@@ -328,8 +329,7 @@ const struct explain_entry explain_mounting[] = {
     {
         .id = "root-directory-missing",
         .meaning = "The directory that should be mounted does not exist in the file system.",
-        .forms = {"mounting {host}:{path} failed, reason given by server: no such file or "
-                  "directory",
+        .forms = {":{path} failed, reason given by server: no such file or directory",
                   "reason given by server: no such file or directory"},
         .causes =
             {

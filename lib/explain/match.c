@@ -82,11 +82,12 @@ static bool has_word(const struct explain_text *text, const char *word, size_t l
     return false;
 }
 
-/* How much of the form's words the text has, in percent of their letters. Words of up to three
- * letters are in every text. */
+/* How much of the form's words the text has: letters that are there, times their share of all, so
+ * that much of a long form counts more than all of a short one. Words of up to three letters are in
+ * every text. */
 static unsigned int nearness(const struct explain_text *text, const char *form)
 {
-    enum { SHORT_WORD = 3, ENOUGH = 8 };
+    enum { SHORT_WORD = 3, ENOUGH = 8, SHARE_MIN = 30 };
     size_t all = 0, there = 0;
     for (const char *p = form; *p;) {
         size_t length = 0;
@@ -100,12 +101,12 @@ static unsigned int nearness(const struct explain_text *text, const char *form)
         }
         p += length ? length : 1;
     }
-    return there < ENOUGH ? 0 : (unsigned int)(there * 100 / all);
+    return there < ENOUGH || there * 100 < all * SHARE_MIN ? 0
+                                                           : (unsigned int)(there * there / all);
 }
 
 static void find_nearest(const struct explain_text *text, struct explain_result *result)
 {
-    enum { NEAR = 30 };
     unsigned int best[EXPLAIN_NEAREST_MAX];
     const struct explain_entry *entry;
     for (size_t i = 0; (entry = explain_entry(i)); i++) {
@@ -114,7 +115,7 @@ static void find_nearest(const struct explain_text *text, struct explain_result 
             unsigned int now = nearness(text, *form);
             near = now > near ? now : near;
         }
-        if (near < NEAR)
+        if (near == 0)
             continue;
         size_t at = result->n_nearest;
         if (at < EXPLAIN_NEAREST_MAX)

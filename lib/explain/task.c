@@ -181,6 +181,7 @@ static json_t *plain_finding(const struct container *container, const struct exp
                  container->name, container->exit_code);
     static const struct explain_entry ended = {
         .id = "container-ended",
+        .meaning = "",
         .causes = {{
             "Its own log says why; ECS knows only the code.",
             "aws ecs describe-task-definition --region {region} --task-definition FAMILY \\\n"
