@@ -7,7 +7,7 @@
 #include "lib/json.h"
 
 /* As in the table of commands. */
-enum { OPTION_JSON, OPTION_GATE, OPTION_CATALOGUE };
+enum { OPTION_JSON, OPTION_GATE, OPTION_LIST };
 
 int explain_run(const struct command_call *call)
 {
@@ -15,8 +15,8 @@ int explain_run(const struct command_call *call)
     _cleanup_json_ json_t *answer = NULL;
     size_t length;
     struct error err;
-    if (call->values[OPTION_CATALOGUE]) {
-        explain_print_catalogue(stdout);
+    if (call->values[OPTION_LIST]) {
+        explain_print_list(stdout);
         return 0;
     }
     if (call->n_arguments == 0 && isatty(STDIN_FILENO))

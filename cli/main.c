@@ -56,7 +56,7 @@ static const struct command commands[] = {
      "what an error means and what to change; TEXT or `aws ecs describe-tasks` also on stdin",
      {{"json", NULL, "for programs"},
       {"gate", "NAME", "the container that runs efs-init [guessed]"},
-      {"catalogue", NULL, "all that is known, as Markdown"}},
+      {"list", NULL, "all that is known, as Markdown"}},
      explain_run},
     {"version", "", 0, "the version of efsctl", {{0}}, version_run},
 };

@@ -20,7 +20,7 @@ static const char usage[] =
     "  --format=text|json  for people or for programs [text]\n"
     "  --json              --format=json\n"
     "  --gate=NAME         the container that runs efs-init [guessed]\n"
-    "  --catalogue         all that is known, as Markdown\n"
+    "  --list              all that is known, as Markdown\n"
     "\n"
     "Exit codes: 0 explained, 1 not known, 64 wrong usage.\n";
 
@@ -52,11 +52,11 @@ static int answer(int n_arguments, char **arguments, const char *gate_name, bool
 
 int explain_main(int argc, char **argv)
 {
-    enum { HELP = 'h', FORMAT = 'f', JSON = 'j', GATE = 'g', CATALOGUE = 'c' };
+    enum { HELP = 'h', FORMAT = 'f', JSON = 'j', GATE = 'g', LIST = 'c' };
     static const struct option options[] = {
-        {"help", no_argument, NULL, HELP},           {"format", required_argument, NULL, FORMAT},
-        {"json", no_argument, NULL, JSON},           {"gate", required_argument, NULL, GATE},
-        {"catalogue", no_argument, NULL, CATALOGUE}, {0},
+        {"help", no_argument, NULL, HELP}, {"format", required_argument, NULL, FORMAT},
+        {"json", no_argument, NULL, JSON}, {"gate", required_argument, NULL, GATE},
+        {"list", no_argument, NULL, LIST}, {0},
     };
     const char *gate_name = NULL;
     bool json = false;
@@ -66,8 +66,8 @@ int explain_main(int argc, char **argv)
         case HELP:
             fputs(usage, stdout);
             return 0;
-        case CATALOGUE:
-            explain_print_catalogue(stdout);
+        case LIST:
+            explain_print_list(stdout);
             return 0;
         case FORMAT:
             json = strcmp(optarg, "json") == 0;

@@ -57,13 +57,24 @@ const struct explain_entry explain_mounting[] = {
                     "names another role or another access point.",
                     SHOW_POLICY,
                     "Add an Allow for the task role; a policy replaces the default that lets "
-                    "everybody in. A condition on elasticfilesystem:AccessPointArn must name "
-                    "{ap}.",
+                    "everybody in, and put replaces the whole policy. A condition on "
+                    "elasticfilesystem:AccessPointArn must name {ap}.",
                     "aws efs put-file-system-policy --region {region} --file-system-id {fs} \\\n"
-                    "    --policy file://policy.json",
+                    "    --policy '{\"Version\":\"2012-10-17\",\"Statement\":[{\n"
+                    "      \"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"TASK_ROLE_ARN\"},\n"
+                    "      \"Action\":[\"elasticfilesystem:ClientMount\",\n"
+                    "                \"elasticfilesystem:ClientWrite\"]}]}'",
                     "resource \"aws_efs_file_system_policy\" \"this\" {\n"
                     "  file_system_id = \"{fs}\"\n"
-                    "  policy         = data.aws_iam_policy_document.efs.json\n"
+                    "  policy = jsonencode({\n"
+                    "    Version = \"2012-10-17\"\n"
+                    "    Statement = [{\n"
+                    "      Effect    = \"Allow\"\n"
+                    "      Principal = { AWS = aws_iam_role.task.arn }\n"
+                    "      Action    = [\"elasticfilesystem:ClientMount\", "
+                    "\"elasticfilesystem:ClientWrite\"]\n"
+                    "    }]\n"
+                    "  })\n"
                     "}",
                 },
                 {

@@ -17,8 +17,8 @@ const struct explain_entry explain_running[] = {
             {
                 {
                     "{container} exited with {code}, and the dependsOn condition is SUCCESS.",
-                    "aws logs tail LOG_GROUP --region {region} --since 1h\n"
-                    "# the last line of {container} says why",
+                    SHOW_LOG "\n"
+                             "# the last line of {container} says why",
                     "Look at {container}: its exit code and its log are the cause. If it is "
                     "efs-init, efsctl explain {code} says what the code means.",
                     "efsctl explain {code}",
@@ -37,7 +37,7 @@ const struct explain_entry explain_running[] = {
             {
                 {
                     "startTimeout of {container} ended before it exited or got healthy.",
-                    "aws logs tail LOG_GROUP --region {region} --since 1h",
+                    SHOW_LOG,
                     "For efs-init: its own deadline (--deadline) must lie below startTimeout, so "
                     "that it can say what hangs. For a sidecar with condition HEALTHY: raise "
                     "startPeriod.",
@@ -75,9 +75,7 @@ const struct explain_entry explain_running[] = {
                 {
                     "Application or sidecar need more than the memory of the container or task. "
                     "Data written to EFS and not yet sent count too.",
-                    "aws cloudwatch get-metric-data --region {region} --metric-data-queries "
-                    "file://memory.json\n"
-                    "# ECS/ContainerInsights MemoryUtilized",
+                    SHOW_MEMORY,
                     "Raise memory of the container and of the task. A container may exit with 0 or "
                     "137 then: the reason counts, not the code.",
                     NULL,
@@ -323,7 +321,7 @@ const struct explain_entry explain_running[] = {
                 {
                     "139 is a segmentation fault, 134 an abort: a bug of the program, or an image "
                     "for another CPU.",
-                    "aws logs tail LOG_GROUP --region {region} --since 1h",
+                    SHOW_LOG,
                     "Read its log; try the image on the same runtimePlatform.",
                     NULL,
                     NULL,

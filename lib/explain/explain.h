@@ -33,8 +33,8 @@ bool explain_known(const json_t *answer);
 
 void explain_print(const json_t *answer, FILE *out);
 
-/* The whole catalogue and the exit codes of efs-init, as Markdown: docs/errors.md. */
-void explain_print_catalogue(FILE *out);
+/* A line for each entry of the catalogue, as Markdown: docs/errors.md. */
+void explain_print_list(FILE *out);
 
 /* What a program is asked on its command line: the arguments, joined with blanks, or with none or
  * "-" all of in. */

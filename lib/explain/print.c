@@ -205,53 +205,26 @@ void explain_print(const json_t *answer, FILE *out)
 
 /* ---- the catalogue ---- */
 
-static void print_fenced(FILE *out, const char *language, const char *text)
+static void print_row(FILE *out, const struct explain_entry *entry)
 {
-    if (!text)
-        return;
-    fprintf(out, "   ```%s\n", language);
-    print_lines(out, 3, text);
-    fputs("   ```\n", out);
-}
-
-static void print_entry(FILE *out, const struct explain_entry *entry)
-{
-    fprintf(out, "\n### %s\n\n%s\n\nShows as:\n", entry->id, entry->meaning);
+    fprintf(out, "| %s | ", entry->id);
     for (const char *const *form = entry->forms; *form; form++)
-        fprintf(out, "- `%s`\n", *form);
-    for (const int *code = entry->exit_codes; *code; code++)
-        fprintf(out, "- exit code %d\n", *code);
-    fputc('\n', out);
-    for (size_t i = 0; entry->causes[i].why; i++) {
-        const struct explain_cause *cause = &entry->causes[i];
-        fprintf(out, "%zu. %s", i + 1, cause->why);
-        if (cause->gate != CAUSE_NONE)
-            fprintf(out, " (efs-init: %s, %d)", cause_table[cause->gate].name,
-                    cause_table[cause->gate].exit_code);
-        fputc('\n', out);
-        print_fenced(out, "sh", cause->confirm);
-        fprintf(out, "\n   Fix: %s\n", cause->fix);
-        print_fenced(out, "sh", cause->cli);
-        print_fenced(out, "hcl", cause->terraform);
-    }
-    for (size_t i = 0; entry->sources[i]; i++)
-        fprintf(out, "%s%s", i ? ", " : "\nSources: ", entry->sources[i]);
-    fputc('\n', out);
+        fprintf(out, "%s`%s`", form == entry->forms ? "" : "<br>", *form);
+    fprintf(out, " | %s | ", entry->meaning);
+    for (const char *const *source = entry->sources; *source; source++)
+        fprintf(out, "%s%s", source == entry->sources ? "" : ", ", *source);
+    fputs(" |\n", out);
 }
 
-void explain_print_catalogue(FILE *out)
+void explain_print_list(FILE *out)
 {
     const struct explain_entry *entry;
     fputs("# Known failures\n\n"
-          "Printed by `efsctl explain --catalogue`. In the forms, `*` is any text and `{name}` one "
-          "word.\n\n"
-          "## Exit codes of efs-init\n\n"
-          "| code | name | meaning | what to change |\n|---|---|---|---|\n",
+          "What `efsctl explain` and `efs-init explain` know; `efsctl explain --list` prints this "
+          "table. `efsctl explain ENTRY`\nshows causes, commands to confirm each, and the change. "
+          "In messages `*` is any text and `{name}` one word.\n\n"
+          "| entry | shows as | means | seen in |\n|---|---|---|---|\n",
           out);
-    for (size_t i = 1; i < CAUSE_COUNT; i++)
-        fprintf(out, "| %d | %s | %s | %s |\n", cause_table[i].exit_code, cause_table[i].name,
-                cause_table[i].meaning, cause_table[i].fix);
-    fputs("\n## Messages\n", out);
     for (size_t i = 0; (entry = explain_entry(i)); i++)
-        print_entry(out, entry);
+        print_row(out, entry);
 }

@@ -44,6 +44,16 @@
     "    --start-time \"$(date -u -d '1 day ago' +%FT%TZ)\" --end-time \"$(date -u +%FT%TZ)\" "    \
     "\\\n"                                                                                         \
     "    --period 3600 --statistics Minimum"
+#define SHOW_LOG                                                                                   \
+    "aws logs filter-log-events --region {region} --log-group-name LOG_GROUP \\\n"                 \
+    "    --log-stream-name-prefix PREFIX/{container} --query 'events[].message'"
+#define SHOW_MEMORY                                                                                \
+    "aws cloudwatch get-metric-statistics --region {region} --namespace ECS/ContainerInsights "    \
+    "\\\n"                                                                                         \
+    "    --metric-name MemoryUtilized --dimensions Name=ClusterName,Value={cluster} \\\n"          \
+    "    --start-time \"$(date -u -d '1 day ago' +%FT%TZ)\" --end-time \"$(date -u +%FT%TZ)\" "    \
+    "\\\n"                                                                                         \
+    "    --period 300 --statistics Maximum"
 #define ELASTIC_CLI                                                                                \
     "aws efs update-file-system --region {region} --file-system-id {fs} --throughput-mode elastic"
 #define ELASTIC_TERRAFORM                                                                          \

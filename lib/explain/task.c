@@ -6,6 +6,7 @@
 
 #include "lib/explain/finding.h"
 #include "lib/explain/match.h"
+#include "lib/explain/snippets.h"
 #include "lib/json.h"
 
 /* How likely a container is the first cause: the smallest wins. */
@@ -186,8 +187,7 @@ static json_t *plain_finding(const struct container *container, const struct exp
             "Its own log says why; ECS knows only the code.",
             "aws ecs describe-task-definition --region {region} --task-definition FAMILY \\\n"
             "    --query 'taskDefinition.containerDefinitions[].[name,essential,"
-            "logConfiguration.options]'\n"
-            "aws logs tail LOG_GROUP --region {region} --since 1h",
+            "logConfiguration.options]'\n" SHOW_LOG,
             "If it is meant to end (as efs-init is), set essential to false. If it is efs-init "
             "under another name, say so with --gate=NAME.",
             NULL,

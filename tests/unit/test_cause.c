@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "init/cause.h"
+#include "lib/explain/cause.h"
 #include "lib/cleanup.h"
 
 static void test_complete(void **state)
