@@ -246,8 +246,7 @@ const struct explain_entry explain_running[] = {
         .meaning = "The container's command could not be started.",
         .forms = {"exec format error", "executable file not found in $path",
                   "starting container process caused: exec:",
-                  "exec: \"{path}\": stat {path}: no "
-                  "such file or directory",
+                  "exec: \"{path}\": stat {path}: no such file",
                   "exec: \"{path}\": permission denied"},
         .exit_codes = {126, 127},
         .causes =

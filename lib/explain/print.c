@@ -137,9 +137,11 @@ static void print_task(FILE *out, const json_t *task)
     const char *arn = text_of(task, "task"), *slash = strrchr(arn, '/');
     fputs("Task ", out);
     text_put(out, *arn ? slash ? slash + 1 : arn : "without an ARN");
-    fprintf(out, ", %s%s%s\n",
-            *text_of(task, "status") ? text_of(task, "status") : "status unknown",
-            *text_of(task, "stop_code") ? ", " : "", text_of(task, "stop_code"));
+    fputs(", ", out);
+    text_put(out, *text_of(task, "status") ? text_of(task, "status") : "status unknown");
+    fputs(*text_of(task, "stop_code") ? ", " : "", out);
+    text_put(out, text_of(task, "stop_code"));
+    fputc('\n', out);
     if (*text_of(task, "stopped_reason"))
         text_wrap(out, 2, text_of(task, "stopped_reason"));
     json_array_foreach(json_object_get(task, "containers"), i, container)

@@ -248,6 +248,8 @@ static const char *verdict_of(const struct task *task, const struct container *c
 static void say(const struct task *task, const struct container *container, char *text, size_t size)
 {
     const struct explain_entry *entry = container->match.entry;
+    if (!entry && container->has_exit_code && container->exit_code != 0)
+        entry = explain_entry_by_exit_code(container->exit_code);
     if (container->gate)
         snprintf(text, size, "efs-init: %s: %s", container->gate->name, container->gate->meaning);
     else if (is_terminated(container) && task->first && container != task->first)
@@ -258,8 +260,6 @@ static void say(const struct task *task, const struct container *container, char
         snprintf(text, size, "has no exit code: it did not run, or still runs");
     else if (container->exit_code == 0)
         snprintf(text, size, "ended normally");
-    else if ((entry = explain_entry_by_exit_code(container->exit_code)))
-        snprintf(text, size, "%s", entry->meaning);
     else
         snprintf(text, size, "ended with exit code %d", container->exit_code);
 }

@@ -26,6 +26,6 @@
 enum { EXPLAIN_CONTAINERS_MAX = 32, EXPLAIN_TASKS_MAX = 100 };
 
 /* gate_name may be NULL. */
-json_t *explain_task(const json_t *task, const char *gate_name);
+json_t *explain_task(const json_t *object, const char *gate_name);
 
 #endif

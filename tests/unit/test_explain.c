@@ -95,6 +95,16 @@ static bool next_expected(char **rest, struct expected *expected)
     return false;
 }
 
+static size_t count_texts(void)
+{
+    size_t n = 0;
+    _cleanup_closedir_ DIR *dir = opendir(TEXTS);
+    assert_non_null(dir);
+    for (struct dirent *file; (file = readdir(dir));)
+        n += strstr(file->d_name, ".txt") || strstr(file->d_name, ".json");
+    return n;
+}
+
 static void test_reported_texts(void **state)
 {
     size_t length, n = 0;
@@ -120,6 +130,7 @@ static void test_reported_texts(void **state)
         assert_true(explain_known(answer));
     }
     assert_true(n > 50);
+    assert_int_equal(n, count_texts()); /* they are the corpus of the fuzzer as well */
 }
 
 /* What is not a command fits into 80 columns. */
@@ -381,7 +392,8 @@ static void test_control_characters(void **state)
 {
     _cleanup_json_ json_t *answer =
         ask("{\"containers\": [{\"name\": \"\\u001b[2J\", \"exitCode\": 1}],"
-            " \"stoppedReason\": \"\\u001b]0;x\\u0007\"}",
+            " \"stoppedReason\": \"\\u001b]0;x\\u0007\", \"stopCode\": \"\\u001b\","
+            " \"lastStatus\": \"\\u001b\", \"taskArn\": \"a/\\u001b\"}",
             NULL);
     _cleanup_free_ char *shown = printed(answer);
     assert_null(strchr(shown, '\x1b'));
