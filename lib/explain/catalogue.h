@@ -9,7 +9,8 @@
  * Forms and the {values} in them and in the advice: pattern.h. Advice may name values that a text
  * does not have; what prints it puts a placeholder there (answer.h). Sources are the public threads
  * where people met the failure, as "OWNER/REPOSITORY#NUMBER", or the program whose message it is.
- * Entries and ids are never reused for something else.
+ * Entries and ids are never reused for something else. A new entry comes with a message as somebody
+ * met it, in tests/data/stopped-reasons.
  */
 #ifndef LIB_EXPLAIN_CATALOGUE_H
 #define LIB_EXPLAIN_CATALOGUE_H

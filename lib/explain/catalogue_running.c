@@ -6,8 +6,8 @@ const struct explain_entry explain_running[] = {
     {
         .id = "dependency-failed",
         .level = LEVEL_CONSEQUENCE,
-        .meaning = "A container was not started because one that it depends on failed; ECS "
-                   "gives it exit code 143 although it never ran.",
+        .meaning = "A container was not started because one that it depends on failed; ECS gives "
+                   "it exit code 143 although it never ran.",
         .forms = {"failed to resolve container ordering dependency [{container}(*exit: {code}]*as "
                   "dependency did not exit successfully",
                   "failed to resolve container ordering dependency [{container}(*as dependency did "
@@ -16,13 +16,13 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "{container} exited with {code}, and the dependsOn condition is SUCCESS.",
-                    SHOW_LOG "\n"
-                             "# the last line of {container} says why",
-                    "Look at {container}: its exit code and its log are the cause. If it is "
-                    "efs-init, efsctl explain {code} says what the code means.",
-                    "efsctl explain {code}",
-                    NULL,
+                    .why =
+                        "{container} exited with {code}, and the dependsOn condition is SUCCESS.",
+                    .confirm = SHOW_LOG "\n"
+                                        "# the last line of {container} says why",
+                    .fix = "Look at {container}: its exit code and its log are the cause. If it is "
+                           "efs-init, efsctl explain {code} says what the code means.",
+                    .cli = "efsctl explain {code}",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#3218", "aws/containers-roadmap#817",
@@ -36,13 +36,11 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "startTimeout of {container} ended before it exited or got healthy.",
-                    SHOW_LOG,
-                    "For efs-init: its own deadline (--deadline) must lie below startTimeout, so "
-                    "that it can say what hangs. For a sidecar with condition HEALTHY: raise "
-                    "startPeriod.",
-                    NULL,
-                    NULL,
+                    .why = "startTimeout of {container} ended before it exited or got healthy.",
+                    .confirm = SHOW_LOG,
+                    .fix = "For efs-init: its own deadline (--deadline) must lie below "
+                           "startTimeout, so that it can say what hangs. For a sidecar with "
+                           "condition HEALTHY: raise startPeriod.",
                 },
             },
         .sources = {"aws/amazon-ecs-agent (dependencygraph)", "aws/amazon-ecs-agent#2152"},
@@ -56,11 +54,9 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "{container} could not be started at all; its own reason says why.",
-                    STOPPED_TASK,
-                    "Read the reason of {container}.",
-                    NULL,
-                    NULL,
+                    .why = "{container} could not be started at all; its own reason says why.",
+                    .confirm = STOPPED_TASK,
+                    .fix = "Read the reason of {container}.",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#2350", "aws/amazon-ecs-agent#2579"},
@@ -73,44 +69,45 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "Application or sidecar need more than the memory of the container or task. "
-                    "Data written to EFS and not yet sent count too.",
-                    SHOW_MEMORY,
-                    "Raise memory of the container and of the task. A container may exit with 0 or "
-                    "137 then: the reason counts, not the code.",
-                    NULL,
-                    "resource \"aws_ecs_task_definition\" \"this\" {\n"
-                    "  memory = 2048\n"
-                    "  # ...\n"
-                    "}",
+                    .why = "Application or sidecar need more than the memory of the container or "
+                           "task. Data written to EFS and not yet sent count too.",
+                    .confirm = SHOW_MEMORY,
+                    .fix = "Raise memory of the container and of the task. A container may exit "
+                           "with 0 or 137 then: the reason counts, not the code.",
+                    .terraform = "resource \"aws_ecs_task_definition\" \"this\" {\n"
+                                 "  memory = 2048\n"
+                                 "  # ...\n"
+                                 "}",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#1187", "aws/amazon-ecs-agent#2467"},
     },
     {
         .id = "container-unhealthy",
-        .meaning = "ECS replaced the task because the health check of an essential container "
-                   "failed.",
+        .meaning =
+            "ECS replaced the task because the health check of an essential container failed.",
         .forms = {"failed container health checks", "health check exceeded timeout"},
         .causes =
             {
                 {
-                    "The health check's command failed or took longer than its timeout, retries "
-                    "times in a row. A check that touches a hung mount never returns.",
-                    "aws ecs describe-task-definition --region {region} --task-definition FAMILY "
-                    "\\\n"
-                    "    --query 'taskDefinition.containerDefinitions[].[name,healthCheck]'",
-                    "Let the check ask the sidecar, which answers even when the mount hangs: "
-                    "efsctl health, with --fail-on=mount --for=300s where a stalled mount should "
-                    "recycle the task. Raise startPeriod if the application starts slowly.",
-                    NULL,
-                    "healthCheck = {\n"
-                    "  command     = [\"CMD\", \"efsctl\", \"health\"]\n"
-                    "  interval    = 30\n"
-                    "  timeout     = 5\n"
-                    "  retries     = 3\n"
-                    "  startPeriod = 60\n"
-                    "}",
+                    .why =
+                        "The health check's command failed or took longer than its timeout, "
+                        "retries times in a row. A check that touches a hung mount never returns.",
+                    .confirm =
+                        "aws ecs describe-task-definition --region {region} --task-definition "
+                        "FAMILY \\\n"
+                        "    --query 'taskDefinition.containerDefinitions[].[name,healthCheck]'",
+                    .fix = "Let the check ask the sidecar, which answers even when the mount "
+                           "hangs: efsctl health, with --fail-on=mount --for=300s where a stalled "
+                           "mount should recycle the task. Raise startPeriod if the application "
+                           "starts slowly.",
+                    .terraform = "healthCheck = {\n"
+                                 "  command     = [\"CMD\", \"efsctl\", \"health\"]\n"
+                                 "  interval    = 30\n"
+                                 "  timeout     = 5\n"
+                                 "  retries     = 3\n"
+                                 "  startPeriod = 60\n"
+                                 "}",
                 },
             },
         .sources = {"aws/containers-roadmap#1373", "aws/amazon-ecs-agent#2111"},
@@ -122,19 +119,20 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "The application does not answer on its port in time: it still starts, or it "
-                    "waits for the mount.",
-                    "aws elbv2 describe-target-health --region {region} "
-                    "--target-group-arn TARGET_GROUP_ARN",
-                    "Raise healthCheckGracePeriodSeconds, let the application answer the check "
-                    "without touching the volume, and open its port to the load balancer.",
-                    "aws ecs update-service --region {region} --cluster {cluster} "
-                    "--service SERVICE \\\n"
-                    "    --health-check-grace-period-seconds 120",
-                    "resource \"aws_ecs_service\" \"this\" {\n"
-                    "  health_check_grace_period_seconds = 120\n"
-                    "  # ...\n"
-                    "}",
+                    .why = "The application does not answer on its port in time: it still starts, "
+                           "or it waits for the mount.",
+                    .confirm = "aws elbv2 describe-target-health --region {region} "
+                               "--target-group-arn TARGET_GROUP_ARN",
+                    .fix =
+                        "Raise healthCheckGracePeriodSeconds, let the application answer the check "
+                        "without touching the volume, and open its port to the load balancer.",
+                    .cli = "aws ecs update-service --region {region} --cluster {cluster} --service "
+                           "SERVICE \\\n"
+                           "    --health-check-grace-period-seconds 120",
+                    .terraform = "resource \"aws_ecs_service\" \"this\" {\n"
+                                 "  health_check_grace_period_seconds = 120\n"
+                                 "  # ...\n"
+                                 "}",
                 },
             },
         .sources = {"aws/containers-roadmap#612"},
@@ -149,23 +147,20 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "The subnet has no way to the AWS APIs: no NAT gateway, no public address, no "
-                    "VPC endpoints. It is not the volume.",
-                    "aws ec2 describe-vpc-endpoints --region {region} \\\n"
-                    "    --filters Name=vpc-id,Values=VPC_ID --query "
-                    "'VpcEndpoints[].ServiceName'",
-                    "Add endpoints for ecr.api, ecr.dkr, s3, logs and secretsmanager, or a NAT "
-                    "gateway.",
-                    NULL,
-                    NULL,
+                    .why = "The subnet has no way to the AWS APIs: no NAT gateway, no public "
+                           "address, no VPC endpoints. It is not the volume.",
+                    .confirm = "aws ec2 describe-vpc-endpoints --region {region} \\\n"
+                               "    --filters Name=vpc-id,Values=VPC_ID --query "
+                               "'VpcEndpoints[].ServiceName'",
+                    .fix = "Add endpoints for ecr.api, ecr.dkr, s3, logs and secretsmanager, or a "
+                           "NAT gateway.",
                 },
                 {
-                    "The execution role may not read the secret.",
-                    "aws iam simulate-principal-policy --policy-source-arn EXECUTION_ROLE_ARN \\\n"
-                    "    --action-names secretsmanager:GetSecretValue",
-                    "Allow it to the execution role (not the task role).",
-                    NULL,
-                    NULL,
+                    .why = "The execution role may not read the secret.",
+                    .confirm = "aws iam simulate-principal-policy --policy-source-arn "
+                               "EXECUTION_ROLE_ARN \\\n"
+                               "    --action-names secretsmanager:GetSecretValue",
+                    .fix = "Allow it to the execution role (not the task role).",
                 },
             },
         .sources = {"newrelic/docs-website (ECS integration)", "aws/amazon-ecs-cli#752"},
@@ -179,13 +174,12 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "The tag does not exist, the execution role may not pull, or the subnet has no "
-                    "way to the registry. It is not the volume.",
-                    "aws ecr describe-images --region {region} --repository-name REPOSITORY",
-                    "Correct the image, the execution role (AmazonECSTaskExecutionRolePolicy), or "
-                    "the network of the subnet.",
-                    NULL,
-                    NULL,
+                    .why = "The tag does not exist, the execution role may not pull, or the subnet "
+                           "has no way to the registry. It is not the volume.",
+                    .confirm =
+                        "aws ecr describe-images --region {region} --repository-name REPOSITORY",
+                    .fix = "Correct the image, the execution role "
+                           "(AmazonECSTaskExecutionRolePolicy), or the network of the subnet.",
                 },
             },
         .sources = {"mapbox/ecs-watchbot#108"},
@@ -199,16 +193,16 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "The log group does not exist in the region of awslogs-region, or the "
-                    "execution role may not write to it.",
-                    "aws logs describe-log-groups --region {region} --log-group-name-prefix "
-                    "LOG_GROUP",
-                    "Create the log group, or set awslogs-create-group to true and allow "
-                    "logs:CreateLogGroup.",
-                    "aws logs create-log-group --region {region} --log-group-name LOG_GROUP",
-                    "resource \"aws_cloudwatch_log_group\" \"this\" {\n"
-                    "  name = \"/ecs/app\"\n"
-                    "}",
+                    .why = "The log group does not exist in the region of awslogs-region, or the "
+                           "execution role may not write to it.",
+                    .confirm = "aws logs describe-log-groups --region {region} "
+                               "--log-group-name-prefix LOG_GROUP",
+                    .fix = "Create the log group, or set awslogs-create-group to true and allow "
+                           "logs:CreateLogGroup.",
+                    .cli = "aws logs create-log-group --region {region} --log-group-name LOG_GROUP",
+                    .terraform = "resource \"aws_cloudwatch_log_group\" \"this\" {\n"
+                                 "  name = \"/ecs/app\"\n"
+                                 "}",
                 },
             },
         .sources = {"Rayraegah/terraform-aws-hasura#25", "aws/amazon-ecs-cli#752"},
@@ -220,23 +214,25 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "The role does not exist, or its trust policy does not name "
-                    "ecs-tasks.amazonaws.com.",
-                    "aws iam get-role --role-name ROLE --query Role.AssumeRolePolicyDocument",
-                    "Trust ecs-tasks.amazonaws.com.",
-                    "aws iam update-assume-role-policy --role-name ROLE --policy-document \\\n"
-                    "    '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\n"
-                    "      \"Principal\":{\"Service\":\"ecs-tasks.amazonaws.com\"},\n"
-                    "      \"Action\":\"sts:AssumeRole\"}]}'",
-                    "data \"aws_iam_policy_document\" \"trust\" {\n"
-                    "  statement {\n"
-                    "    actions = [\"sts:AssumeRole\"]\n"
-                    "    principals {\n"
-                    "      type        = \"Service\"\n"
-                    "      identifiers = [\"ecs-tasks.amazonaws.com\"]\n"
-                    "    }\n"
-                    "  }\n"
-                    "}",
+                    .why = "The role does not exist, or its trust policy does not name "
+                           "ecs-tasks.amazonaws.com.",
+                    .confirm =
+                        "aws iam get-role --role-name ROLE --query Role.AssumeRolePolicyDocument",
+                    .fix = "Trust ecs-tasks.amazonaws.com.",
+                    .cli =
+                        "aws iam update-assume-role-policy --role-name ROLE --policy-document \\\n"
+                        "    '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\n"
+                        "      \"Principal\":{\"Service\":\"ecs-tasks.amazonaws.com\"},\n"
+                        "      \"Action\":\"sts:AssumeRole\"}]}'",
+                    .terraform = "data \"aws_iam_policy_document\" \"trust\" {\n"
+                                 "  statement {\n"
+                                 "    actions = [\"sts:AssumeRole\"]\n"
+                                 "    principals {\n"
+                                 "      type        = \"Service\"\n"
+                                 "      identifiers = [\"ecs-tasks.amazonaws.com\"]\n"
+                                 "    }\n"
+                                 "  }\n"
+                                 "}",
                 },
             },
         .sources = {"Amazon ECS developer guide, stopped task errors"},
@@ -252,13 +248,11 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "The path is wrong, the file is not executable, the image is for another CPU, "
-                    "or a volume that is mounted over the directory hides it.",
-                    "docker run --rm --entrypoint ls IMAGE -l {path}",
-                    "Correct command and entryPoint, build for the runtimePlatform, or mount the "
-                    "volume somewhere else.",
-                    NULL,
-                    NULL,
+                    .why = "The path is wrong, the file is not executable, the image is for "
+                           "another CPU, or a volume that is mounted over the directory hides it.",
+                    .confirm = "docker run --rm --entrypoint ls IMAGE -l {path}",
+                    .fix = "Correct command and entryPoint, build for the runtimePlatform, or "
+                           "mount the volume somewhere else.",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#2152"},
@@ -271,21 +265,19 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "It used more memory than it may: the reason then says OutOfMemoryError.",
-                    STOPPED_TASK,
-                    "Raise the memory of the container.",
-                    NULL,
-                    NULL,
+                    .why =
+                        "It used more memory than it may: the reason then says OutOfMemoryError.",
+                    .confirm = STOPPED_TASK,
+                    .fix = "Raise the memory of the container.",
                 },
                 {
-                    "It did not end within stopTimeout (30 seconds) after SIGTERM, as processes do "
-                    "that wait for a hung mount.",
-                    "aws ecs describe-task-definition --region {region} --task-definition FAMILY "
-                    "\\\n"
-                    "    --query 'taskDefinition.containerDefinitions[].[name,stopTimeout]'",
-                    "Handle SIGTERM, and raise stopTimeout (Fargate: up to 120).",
-                    NULL,
-                    NULL,
+                    .why = "It did not end within stopTimeout (30 seconds) after SIGTERM, as "
+                           "processes do that wait for a hung mount.",
+                    .confirm =
+                        "aws ecs describe-task-definition --region {region} --task-definition "
+                        "FAMILY \\\n"
+                        "    --query 'taskDefinition.containerDefinitions[].[name,stopTimeout]'",
+                    .fix = "Handle SIGTERM, and raise stopTimeout (Fargate: up to 120).",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#1187", "moby/moby#21083"},
@@ -293,19 +285,18 @@ const struct explain_entry explain_running[] = {
     {
         .id = "terminated",
         .level = LEVEL_CONSEQUENCE,
-        .meaning = "The process was ended by SIGTERM, or never started because a container that "
-                   "it depends on failed.",
+        .meaning = "The process was ended by SIGTERM, or never started because a container that it "
+                   "depends on failed.",
         .forms = {"exit code 143", "exit code: 143", "exited with code 143"},
         .exit_codes = {143},
         .causes =
             {
                 {
-                    "ECS stopped the task, or another container ended first: look at the other "
-                    "containers and at the stoppedReason.",
-                    STOPPED_TASK,
-                    "Give explain the whole task: it says which container was the first cause.",
-                    NULL,
-                    NULL,
+                    .why = "ECS stopped the task, or another container ended first: look at the "
+                           "other containers and at the stoppedReason.",
+                    .confirm = STOPPED_TASK,
+                    .fix =
+                        "Give explain the whole task: it says which container was the first cause.",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#3218"},
@@ -318,12 +309,10 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "139 is a segmentation fault, 134 an abort: a bug of the program, or an image "
-                    "for another CPU.",
-                    SHOW_LOG,
-                    "Read its log; try the image on the same runtimePlatform.",
-                    NULL,
-                    NULL,
+                    .why = "139 is a segmentation fault, 134 an abort: a bug of the program, or an "
+                           "image for another CPU.",
+                    .confirm = SHOW_LOG,
+                    .fix = "Read its log; try the image on the same runtimePlatform.",
                 },
             },
         .sources = {"Amazon ECS developer guide, stopped task errors"},
@@ -336,12 +325,10 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "The exit codes and reasons of the containers say which one and why.",
-                    STOPPED_TASK,
-                    "Give explain the whole task. A container that ends with 0 in the normal "
-                    "course, as efs-init does, must have essential = false.",
-                    NULL,
-                    NULL,
+                    .why = "The exit codes and reasons of the containers say which one and why.",
+                    .confirm = STOPPED_TASK,
+                    .fix = "Give explain the whole task. A container that ends with 0 in the "
+                           "normal course, as efs-init does, must have essential = false.",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#168", "mapbox/ecs-watchbot#108"},
@@ -356,13 +343,11 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "Nothing is wrong with the task itself.",
-                    "aws ecs describe-services --region {region} --cluster {cluster} "
-                    "--services SERVICE \\\n"
-                    "    --query 'services[].events[:5].message'",
-                    "If it repeats, look for why the service replaces its tasks.",
-                    NULL,
-                    NULL,
+                    .why = "Nothing is wrong with the task itself.",
+                    .confirm = "aws ecs describe-services --region {region} --cluster {cluster} "
+                               "--services SERVICE \\\n"
+                               "    --query 'services[].events[:5].message'",
+                    .fix = "If it repeats, look for why the service replaces its tasks.",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#168"},
@@ -378,13 +363,12 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "Spot capacity was taken back, the instance ended, or AWS retired the "
-                    "infrastructure.",
-                    STOPPED_TASK,
-                    "The service starts another task. Let the application finish within "
-                    "stopTimeout; locks and claims of the old task are free after their fence.",
-                    NULL,
-                    NULL,
+                    .why = "Spot capacity was taken back, the instance ended, or AWS retired the "
+                           "infrastructure.",
+                    .confirm = STOPPED_TASK,
+                    .fix =
+                        "The service starts another task. Let the application finish within "
+                        "stopTimeout; locks and claims of the old task are free after their fence.",
                 },
             },
         .sources = {"Amazon ECS developer guide, stopped task errors"},
@@ -400,12 +384,11 @@ const struct explain_entry explain_running[] = {
         .causes =
             {
                 {
-                    "Volume, image, secret, log driver or network interface: the rest of the "
-                    "reason says which.",
-                    STOPPED_TASK,
-                    "Give explain the whole answer of describe-tasks: the console cuts the reason.",
-                    NULL,
-                    NULL,
+                    .why = "Volume, image, secret, log driver or network interface: the rest of "
+                           "the reason says which.",
+                    .confirm = STOPPED_TASK,
+                    .fix = "Give explain the whole answer of describe-tasks: the console cuts the "
+                           "reason.",
                 },
             },
         .sources = {"aws/amazon-ecs-agent#1631"},

@@ -11,13 +11,13 @@ const struct explain_entry explain_working[] = {
         .causes =
             {
                 {
-                    "On NFS flock() is a lock of the whole file: an exclusive lock needs a file "
-                    "that is open for writing, a shared one a file open for reading.",
-                    "strace -f -e trace=openat,flock,fcntl COMMAND",
-                    "Open the lock file for reading and writing: exec 200<>FILE instead of "
-                    "200<FILE in a shell, \"rb+\" in Python; or use efsctl lock NAME -- COMMAND.",
-                    "efsctl lock NAME -- COMMAND",
-                    NULL,
+                    .why = "On NFS flock() is a lock of the whole file: an exclusive lock needs a "
+                           "file that is open for writing, a shared one a file open for reading.",
+                    .confirm = "strace -f -e trace=openat,flock,fcntl COMMAND",
+                    .fix = "Open the lock file for reading and writing: exec 200<>FILE instead of "
+                           "200<FILE in a shell, \"rb+\" in Python; or use efsctl lock NAME -- "
+                           "COMMAND.",
+                    .cli = "efsctl lock NAME -- COMMAND",
                 },
             },
         .sources = {"docker-mailserver/docker-mailserver#1979", "elfshaker/elfshaker#136",
@@ -31,16 +31,14 @@ const struct explain_entry explain_working[] = {
         .causes =
             {
                 {
-                    "One mount holds more locks or open files than EFS gives: 65,536 locks a "
-                    "connection (8,192 over 256 files before), 512 on one file, 65,536 open "
-                    "files.",
-                    "grep -c . /proc/locks\n"
-                    "ls /proc/[0-9]*/fd 2>/dev/null | wc -l",
-                    "Lock one file instead of many, release what is done, and close files. It is "
-                    "not a quota of space: EFS has none.",
-                    NULL,
-                    NULL,
-                    CAUSE_QUOTA_EXCEEDED,
+                    .why = "One mount holds more locks or open files than EFS gives: 65,536 locks "
+                           "a connection (8,192 over 256 files before), 512 on one file, 65,536 "
+                           "open files.",
+                    .confirm = "grep -c . /proc/locks\n"
+                               "ls /proc/[0-9]*/fd 2>/dev/null | wc -l",
+                    .fix = "Lock one file instead of many, release what is done, and close files. "
+                           "It is not a quota of space: EFS has none.",
+                    .gate = CAUSE_QUOTA_EXCEEDED,
                 },
             },
         .sources = {"jhclark/ducttape#175", "Amazon EFS user guide, limits"},
@@ -54,31 +52,31 @@ const struct explain_entry explain_working[] = {
         .causes =
             {
                 {
-                    "Two tasks had it open at once, as during a deployment: the old one still runs "
-                    "while the new one starts.",
-                    "aws ecs describe-services --region {region} --cluster {cluster} "
-                    "--services SERVICE \\\n"
-                    "    --query 'services[].deploymentConfiguration'",
-                    "Let one task run at a time: minimumHealthyPercent 0, maximumPercent 100, one "
-                    "task; or guard it with efsctl lead.",
-                    "aws ecs update-service --region {region} --cluster {cluster} "
-                    "--service SERVICE \\\n"
-                    "    --deployment-configuration minimumHealthyPercent=0,maximumPercent=100",
-                    "resource \"aws_ecs_service\" \"this\" {\n"
-                    "  desired_count                      = 1\n"
-                    "  deployment_minimum_healthy_percent = 0\n"
-                    "  deployment_maximum_percent         = 100\n"
-                    "  # ...\n"
-                    "}",
+                    .why = "Two tasks had it open at once, as during a deployment: the old one "
+                           "still runs while the new one starts.",
+                    .confirm = "aws ecs describe-services --region {region} --cluster {cluster} "
+                               "--services SERVICE \\\n"
+                               "    --query 'services[].deploymentConfiguration'",
+                    .fix = "Let one task run at a time: minimumHealthyPercent 0, maximumPercent "
+                           "100, one task; or guard it with efsctl lead.",
+                    .cli =
+                        "aws ecs update-service --region {region} --cluster {cluster} --service "
+                        "SERVICE \\\n"
+                        "    --deployment-configuration minimumHealthyPercent=0,maximumPercent=100",
+                    .terraform = "resource \"aws_ecs_service\" \"this\" {\n"
+                                 "  desired_count                      = 1\n"
+                                 "  deployment_minimum_healthy_percent = 0\n"
+                                 "  deployment_maximum_percent         = 100\n"
+                                 "  # ...\n"
+                                 "}",
                 },
                 {
-                    "It is in WAL mode, whose shared memory works within one host only.",
-                    "sqlite3 FILE 'PRAGMA journal_mode'",
-                    "Set journal_mode=DELETE, with one connection that reads and writes; for more "
-                    "than light use take a database server. Restore a damaged file from a copy "
-                    "made with .backup.",
-                    "sqlite3 FILE 'PRAGMA journal_mode=DELETE'",
-                    NULL,
+                    .why = "It is in WAL mode, whose shared memory works within one host only.",
+                    .confirm = "sqlite3 FILE 'PRAGMA journal_mode'",
+                    .fix = "Set journal_mode=DELETE, with one connection that reads and writes; "
+                           "for more than light use take a database server. Restore a damaged file "
+                           "from a copy made with .backup.",
+                    .cli = "sqlite3 FILE 'PRAGMA journal_mode=DELETE'",
                 },
             },
         .sources = {"louislam/uptime-kuma#5915", "electric-sql/electric#3857",
@@ -93,22 +91,21 @@ const struct explain_entry explain_working[] = {
         .causes =
             {
                 {
-                    "Each open, close, create, rename and unlink is a round trip to the server of "
-                    "about a millisecond or more: rm -rf, git, npm and start-up scans make many.",
-                    "efsctl status\n"
-                    "# probe_ms is one round trip",
-                    "Unpack and build on the task's own disk and publish the result; keep many "
-                    "small files in one archive; let the cache of efs-sidecar serve what is read "
-                    "often; run independent file work in parallel.",
-                    NULL,
-                    NULL,
+                    .why = "Each open, close, create, rename and unlink is a round trip to the "
+                           "server of about a millisecond or more: rm -rf, git, npm and start-up "
+                           "scans make many.",
+                    .confirm = "efsctl status\n"
+                               "# probe_ms is one round trip",
+                    .fix = "Unpack and build on the task's own disk and publish the result; keep "
+                           "many small files in one archive; let the cache of efs-sidecar serve "
+                           "what is read often; run independent file work in parallel.",
                 },
                 {
-                    "The file system is throttled.",
-                    SHOW_CREDITS,
-                    "Change the throughput mode to elastic.",
-                    ELASTIC_CLI,
-                    ELASTIC_TERRAFORM,
+                    .why = "The file system is throttled.",
+                    .confirm = SHOW_CREDITS,
+                    .fix = "Change the throughput mode to elastic.",
+                    .cli = ELASTIC_CLI,
+                    .terraform = ELASTIC_TERRAFORM,
                 },
             },
         .sources = {"department-of-veterans-affairs/va.gov-team#61207",
@@ -122,13 +119,13 @@ const struct explain_entry explain_working[] = {
         .causes =
             {
                 {
-                    "In bursting mode the baseline is 50 KiB/s for each GiB stored: a small file "
-                    "system that is used much runs dry and stays slow for hours.",
-                    SHOW_CREDITS,
-                    "Change the throughput mode to elastic (pay for what is moved), or provision "
-                    "throughput; alarm on BurstCreditBalance.",
-                    ELASTIC_CLI,
-                    ELASTIC_TERRAFORM,
+                    .why = "In bursting mode the baseline is 50 KiB/s for each GiB stored: a small "
+                           "file system that is used much runs dry and stays slow for hours.",
+                    .confirm = SHOW_CREDITS,
+                    .fix = "Change the throughput mode to elastic (pay for what is moved), or "
+                           "provision throughput; alarm on BurstCreditBalance.",
+                    .cli = ELASTIC_CLI,
+                    .terraform = ELASTIC_TERRAFORM,
                 },
             },
         .sources = {"runs-on/terraform-aws-runs-on#37", "awslabs/engineering-development-hub#36",
@@ -142,15 +139,16 @@ const struct explain_entry explain_working[] = {
         .causes =
             {
                 {
-                    "efs-utils and its proxy publish no metrics for plain EFS mounts, CloudWatch "
-                    "has one set for the whole file system, and the CSI driver's volume statistics "
-                    "are off by default and first come after a whole walk.",
-                    "aws cloudwatch list-metrics --region {region} --namespace AWS/EFS \\\n"
-                    "    --dimensions Name=FileSystemId,Value={fs}",
-                    "efs-sidecar publishes latency, stalls and errors of each task: as EMF on "
-                    "stdout, or for Prometheus.",
-                    "curl --unix-socket /run/efs-sidecar/api.sock http://localhost/metrics",
-                    NULL,
+                    .why =
+                        "efs-utils and its proxy publish no metrics for plain EFS mounts, "
+                        "CloudWatch has one set for the whole file system, and the CSI driver's "
+                        "volume statistics are off by default and first come after a whole walk.",
+                    .confirm =
+                        "aws cloudwatch list-metrics --region {region} --namespace AWS/EFS \\\n"
+                        "    --dimensions Name=FileSystemId,Value={fs}",
+                    .fix = "efs-sidecar publishes latency, stalls and errors of each task: as EMF "
+                           "on stdout, or for Prometheus.",
+                    .cli = "curl --unix-socket /run/efs-sidecar/api.sock http://localhost/metrics",
                 },
             },
         .sources = {"kubernetes-sigs/aws-efs-csi-driver#841",
@@ -158,42 +156,40 @@ const struct explain_entry explain_working[] = {
     },
     {
         .id = "disk-full",
-        .meaning = "There is no space left; that is the task's own disk, since EFS grows by "
-                   "itself.",
+        .meaning =
+            "There is no space left; that is the task's own disk, since EFS grows by itself.",
         .forms = {"{path}: no space left on device", "no space left on device", "enospc"},
         .causes =
             {
                 {
-                    "The path is not on the volume, or the volume is not mounted there and a "
-                    "directory of the image takes its place.",
-                    "df -h {path}; stat -f -c %T {path}",
-                    "Correct containerPath, or give the task more ephemeral storage.",
-                    NULL,
-                    "ephemeral_storage {\n"
-                    "  size_in_gib = 50\n"
-                    "}",
-                    CAUSE_NO_SPACE,
+                    .why = "The path is not on the volume, or the volume is not mounted there and "
+                           "a directory of the image takes its place.",
+                    .confirm = "df -h {path}; stat -f -c %T {path}",
+                    .fix = "Correct containerPath, or give the task more ephemeral storage.",
+                    .terraform = "ephemeral_storage {\n"
+                                 "  size_in_gib = 50\n"
+                                 "}",
+                    .gate = CAUSE_NO_SPACE,
                 },
             },
         .sources = {"Amazon EFS user guide, limits"},
     },
     {
         .id = "clients-share-identity",
-        .meaning = "Two mounts on one host are one NFS client to the server and lose each other's "
-                   "locks.",
+        .meaning =
+            "Two mounts on one host are one NFS client to the server and lose each other's locks.",
         .forms = {"reports our clientid is in use", "nfs: * lost * locks",
                   "nfs4_reclaim_open_state*lock reclaim failed"},
         .causes =
             {
                 {
-                    "Tasks with network namespaces of their own (awsvpc) on one EC2 host present "
-                    "the same host name.",
-                    "cat /sys/module/nfs/parameters/nfs4_unique_id",
-                    "Run one such task a host, or on Fargate, or write a name of its own to "
-                    "/sys/fs/nfs/net/nfs_client/identifier in each namespace before it mounts.",
-                    NULL,
-                    NULL,
-                    CAUSE_CLIENT_IDENTITY_SHARED,
+                    .why = "Tasks with network namespaces of their own (awsvpc) on one EC2 host "
+                           "present the same host name.",
+                    .confirm = "cat /sys/module/nfs/parameters/nfs4_unique_id",
+                    .fix =
+                        "Run one such task a host, or on Fargate, or write a name of its own to "
+                        "/sys/fs/nfs/net/nfs_client/identifier in each namespace before it mounts.",
+                    .gate = CAUSE_CLIENT_IDENTITY_SHARED,
                 },
             },
         .sources = {"TIGRLab/admin#234", "Linux kernel, NFS client identifier"},

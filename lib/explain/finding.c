@@ -71,7 +71,7 @@ static void append_causes(json_t *causes, const struct explain_entry *entry, enu
         set_filled(object, "fix", cause->fix, values);
         set_filled(object, "cli", cause->cli, values);
         set_filled(object, "terraform", cause->terraform, values);
-        if (cause->gate != CAUSE_NONE)
+        if (cause->gate != only)
             json_object_set_new(object, "gate", gate_to_json(&cause_table[cause->gate]));
         json_array_append_new(causes, object);
     }
@@ -118,10 +118,10 @@ json_t *explain_gate_finding(const struct cause_info *gate, const struct explain
     snprintf(meaning, sizeof(meaning), "efs-init ended with exit code %d, %s: %s.", gate->exit_code,
              gate->name, gate->meaning);
     json_t *causes = json_array();
-    json_array_append_new(causes, json_pack("{s:s, s:s, s:o}", "why",
+    json_array_append_new(causes, json_pack("{s:s, s:s}", "why",
                                             "The last line in the log of efs-init names path, ids "
                                             "and what it tried.",
-                                            "fix", gate->fix, "gate", gate_to_json(gate)));
+                                            "fix", gate->fix));
     if (entry)
         append_causes(causes, entry, cause, values);
     return new_finding(entry ? entry->id : gate->name, LEVEL_CAUSE, meaning, causes, entry, values);

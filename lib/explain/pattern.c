@@ -166,39 +166,43 @@ static size_t word_length(const char *word, const char *stops)
 }
 
 /* The next needle at p or behind it that does not continue a word. */
-static const char *next_word(const char *text, const char *p, const char *needle)
+static const char *next_word(const char *text, size_t length, const char *p, const char *needle)
 {
-    for (; (p = strstr(p, needle)); p++)
+    const char *end = text + length;
+    for (; (p = memmem(p, (size_t)(end - p), needle, strlen(needle))); p++)
         if (p == text || (!isalnum((unsigned char)p[-1]) && p[-1] != '-'))
             return p;
     return NULL;
 }
 
-static void scan_ids(const char *text, const char *prefix, enum explain_value value,
+static void scan_ids(const struct explain_text *text, const char *prefix, enum explain_value value,
                      struct explain_values *values)
 {
-    for (const char *p = text; (p = next_word(text, p, prefix)); p++)
+    const char *p = text->lower;
+    for (; (p = next_word(text->lower, text->length, p, prefix)); p++)
         explain_value_set(values, value, p, strlen(prefix) + hex_length(p + strlen(prefix)));
 }
 
 /* fs-0123.efs.REGION.amazonaws.com, and fs-0123:/PATH as the mount command has it. */
-static void scan_host(const char *lower, struct explain_values *values)
+static void scan_host(const struct explain_text *text, struct explain_values *values)
 {
-    const char *p = strstr(lower, ".efs.");
+    const char *p = strstr(text->lower, ".efs.");
     if (p)
         explain_value_set(values, VALUE_REGION, p + 5, word_length(p + 5, ". \"'"));
-    for (p = lower; (p = next_word(lower, p, "fs-")); p++) {
-        const char *end = p + 3 + hex_length(p + 3);
-        size_t length = end[0] == ':' && end[1] == '/' ? word_length(end + 1, " '\",;)") : 0;
+    for (p = text->lower; (p = next_word(text->lower, text->length, p, "fs-")); p++) {
+        size_t id = 3 + hex_length(p + 3);
+        const char *path = text->text + (p - text->lower) + id + 1;
+        size_t length = p[id] == ':' && *path == '/' ? word_length(path, " '\",;)") : 0;
         if (length > 1)
-            explain_value_set(values, VALUE_PATH, end + 1, length);
+            explain_value_set(values, VALUE_PATH, path, length);
     }
 }
 
 /* arn:PARTITION:SERVICE:REGION:ACCOUNT:REST, whichever of these an ARN has. */
-static void scan_arns(const char *text, struct explain_values *values)
+static void scan_arns(const struct explain_text *text, struct explain_values *values)
 {
-    for (const char *p = text; (p = next_word(text, p, "arn:")); p += 4) {
+    const char *p = text->text;
+    for (; (p = next_word(text->text, text->length, p, "arn:")); p += 4) {
         const char *field = p;
         for (int i = 0; i < 5; i++) {
             size_t length = word_length(field, ": \"'");
@@ -221,10 +225,10 @@ static void scan_arns(const char *text, struct explain_values *values)
 
 void explain_values_scan(const struct explain_text *text, struct explain_values *values)
 {
-    scan_ids(text->lower, "fs-", VALUE_FILE_SYSTEM, values);
-    scan_ids(text->lower, "fsap-", VALUE_ACCESS_POINT, values);
-    scan_host(text->lower, values);
-    scan_arns(text->text, values);
+    scan_ids(text, "fs-", VALUE_FILE_SYSTEM, values);
+    scan_ids(text, "fsap-", VALUE_ACCESS_POINT, values);
+    scan_host(text, values);
+    scan_arns(text, values);
 }
 
 /* ---- forms ---- */

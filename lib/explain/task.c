@@ -183,16 +183,19 @@ static json_t *plain_finding(const struct container *container, const struct exp
     static const struct explain_entry ended = {
         .id = "container-ended",
         .meaning = "",
-        .causes = {{
-            "Its own log says why; ECS knows only the code.",
-            "aws ecs describe-task-definition --region {region} --task-definition FAMILY \\\n"
-            "    --query 'taskDefinition.containerDefinitions[].[name,essential,"
-            "logConfiguration.options]'\n" SHOW_LOG,
-            "If it is meant to end (as efs-init is), set essential to false. If it is efs-init "
-            "under another name, say so with --gate=NAME.",
-            NULL,
-            NULL,
-        }},
+        .causes =
+            {
+                {
+                    .why = "Its own log says why; ECS knows only the code.",
+                    .confirm = "aws ecs describe-task-definition --region {region} "
+                               "--task-definition FAMILY \\\n"
+                               "    --query 'taskDefinition.containerDefinitions[].[name,essential,"
+                               "logConfiguration.options]'\n" SHOW_LOG,
+                    .fix = "If it is meant to end (as efs-init is), set essential to false. If it "
+                           "is efs-init "
+                           "under another name, say so with --gate=NAME.",
+                },
+            },
     };
     json_t *finding = explain_finding(&ended, values);
     _cleanup_json_ json_t *words = json_string_lossy(meaning);
