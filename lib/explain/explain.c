@@ -200,13 +200,11 @@ int explain(const char *text, size_t length, const char *gate_name, json_t **ret
         memcpy(word, text, length);
         word[length] = '\0';
         const struct explain_entry *entry = explain_entry_by_id(word);
-        if (parse_i64(word, 0, CODE_MAX, &code) == 0)
-            *ret_answer = answer_code((int)code);
-        else if (entry)
-            *ret_answer = answer_entry(entry);
-        else
-            return answer_text(text, length, ret_answer);
-        return 0;
+        bool is_code = parse_i64(word, 0, CODE_MAX, &code) == 0;
+        if (entry || is_code) {
+            *ret_answer = is_code ? answer_code((int)code) : answer_entry(entry);
+            return 0;
+        }
     }
     int r = answer_text(text, length, ret_answer);
     return r < 0 ? error_set_errno(err, -r, "cannot read the text") : 0;

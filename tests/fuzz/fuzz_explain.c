@@ -1,30 +1,26 @@
-/* explain: any bytes, as a text or as JSON. What it answers is whole, prints, and holds no control
- * character. */
-#include <assert.h>
-#include <stdint.h>
+/* Any text or JSON of a task. The answer is whole JSON, and prints without control characters. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "lib/explain/explain.h"
 #include "lib/json.h"
+#include "tests/fuzz/driver.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int fuzz_parse(const char *text, size_t length)
 {
     _cleanup_json_ json_t *answer = NULL;
     _cleanup_free_ char *shown = NULL;
-    size_t length;
-    if (explain((const char *)data, size, size % 2 ? "web" : NULL, &answer, NULL) < 0)
-        return 0;
+    size_t shown_length;
+    struct error err = {0};
+    int r = explain(text, length, length % 2 ? "web" : NULL, &answer, &err);
+    MUST((r == 0) == (answer != NULL) && (r < 0) == (err.text[0] != '\0'));
+    if (r < 0)
+        return -1;
     _cleanup_free_ char *dumped = json_dumps(answer, 0);
-    assert(dumped);
-    FILE *out = open_memstream(&shown, &length);
-    assert(out);
+    FILE *out = open_memstream(&shown, &shown_length);
+    MUST(dumped && out);
     explain_print(answer, out);
-    assert(fclose(out) == 0 && length > 0);
-    for (size_t i = 0; i < length; i++)
-        assert((unsigned char)shown[i] >= ' ' || shown[i] == '\n');
-    return 0;
+    MUST(fclose(out) == 0 && shown_length > 0);
+    for (size_t i = 0; i < shown_length; i++)
+        MUST((unsigned char)shown[i] >= ' ' || shown[i] == '\n');
+    return explain_known(answer) ? 0 : -1;
 }
