@@ -7,7 +7,8 @@ const struct explain_entry explain_using[] = {
         .id = "read-only",
         .meaning = "The volume is mounted, but writing to it is refused.",
         .forms = {"mkdir {path}: read-only file system", "{path}: read-only file system",
-                  "'{path}': read-only file system", "read-only file system", "erofs"},
+                  "'{path}': read-only file system", "erofs: read-only file system,*'{path}'",
+                  "read-only file system", "erofs"},
         .causes =
             {
                 {
@@ -57,7 +58,8 @@ const struct explain_entry explain_using[] = {
         .forms = {"can't safely access \"{path}\" because it's not owned by the current user",
                   "because it's not owned by the current user", "mkdir {path}: permission denied",
                   "open {path}: permission denied", "{path}: permission denied",
-                  "permission denied: '{path}'", "permission denied", "eacces",
+                  "permission denied: '{path}'", "eacces: permission denied,*'{path}'",
+                  "java.nio.file.accessdeniedexception: {path}", "permission denied", "eacces",
                   "is owned by someone else", "detected dubious ownership in repository"},
         .causes =
             {
@@ -254,8 +256,9 @@ const struct explain_entry explain_using[] = {
     {
         .id = "stale-handle",
         .meaning = "What was open or mounted no longer exists on the server.",
-        .forms = {"{path}: stale file handle", "'{path}': stale file handle", "stale file handle",
-                  "stale nfs file handle", "estale", "bad file handle"},
+        .forms = {"{path}: stale file handle", "'{path}': stale file handle",
+                  "stale file handle: '{path}'", "stale file handle", "stale nfs file handle",
+                  "estale", "bad file handle"},
         .causes =
             {
                 {
@@ -282,7 +285,8 @@ const struct explain_entry explain_using[] = {
     {
         .id = "io-error",
         .meaning = "The server could not carry out an operation (EIO).",
-        .forms = {"{path}: input/output error", "input/output error", "errno 5]", "i/o error"},
+        .forms = {"{path}: input/output error", "input/output error: '{path}'",
+                  "input/output error", "errno 5]", "i/o error"},
         .causes =
             {
                 {
