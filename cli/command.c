@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "cli/text.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 enum { MESSAGE_MAX = 2048 };
 

@@ -1,7 +1,7 @@
 #include "cli/configuration.h"
 
-#include "cli/text.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 void configuration_print(json_t *config, FILE *out)
 {

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/text.h"
 #include "lib/json.h"
 #include "lib/parse.h"
+#include "lib/text.h"
 
 enum {
     TIMEOUT_MS = 3000,

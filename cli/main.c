@@ -5,13 +5,14 @@
 
 #include "cli/command.h"
 #include "cli/configuration.h"
+#include "cli/explain.h"
 #include "cli/health.h"
 #include "cli/status.h"
 #include "cli/watch.h"
 #include "lib/json.h"
 #include "lib/settings.h"
 
-enum { SOCKET_PATH_SIZE = 4096 };
+enum { SOCKET_PATH_SIZE = 4096, EXPLAIN_WORDS_MAX = 10000 };
 
 static int version_run(const struct command_call *call)
 {
@@ -49,6 +50,14 @@ static const struct command commands[] = {
      "the settings that the sidecar runs with, and where they came from",
      {{"json", NULL, "what the API answers, as it is"}},
      configuration_run},
+    {"explain",
+     "[TEXT | EXIT_CODE | ID]",
+     EXPLAIN_WORDS_MAX,
+     "what an error means and what to change; TEXT or `aws ecs describe-tasks` also on stdin",
+     {{"json", NULL, "for programs"},
+      {"gate", "NAME", "the container that runs efs-init [guessed]"},
+      {"list", NULL, "all that is known, as Markdown"}},
+     explain_run},
     {"version", "", 0, "the version of efsctl", {{0}}, version_run},
 };
 

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/text.h"
 #include "lib/clock.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 enum { BLIND_SHOWN = 5 };
 

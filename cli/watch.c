@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "cli/response.h"
-#include "cli/text.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 enum { IDLE_MS = 45 * 1000 }; /* the sidecar sends a line every 15 s */
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "init/explain.h"
 #include "init/gate.h"
 #include "init/report.h"
 #include "lib/cleanup.h"
@@ -33,6 +34,7 @@ static void print_help(void)
 {
     puts(
         "usage: efs-init [options] [PATH[=FILE_SYSTEM_ID][:rw|:ro] ...]\n"
+        "       efs-init explain [options] [TEXT | EXIT_CODE | ID]\n"
         "\n"
         "Checks that each PATH is on EFS and can be used as asked, says what is wrong if not, and\n"
         "writes the ready report RUN_DIR/" READY_FILE ". Exits with 0, or one code per cause.\n");
@@ -120,6 +122,8 @@ static int print_settings(const struct settings *settings)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "explain") == 0)
+        return explain_main(argc - 1, argv + 1);
     _cleanup_(cleanup_settings_p) struct settings settings = {0};
     _cleanup_(cleanup_report_p) struct report report = {0};
     struct config_report errors = {0};

@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "init/cause.h"
 #include "lib/config.h"
+#include "lib/explain/cause.h"
 #include "lib/host_identity.h"
 
 enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL, VERDICT_SKIP, VERDICT_UNKNOWN };

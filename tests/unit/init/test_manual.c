@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "init/cause.h"
+#include "lib/explain/cause.h"
 
 static char manual[64 * 1024], checks[64 * 1024];
 

@@ -1,4 +1,4 @@
-#include "cli/text.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <setjmp.h>

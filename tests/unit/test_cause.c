@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "init/cause.h"
 #include "lib/cleanup.h"
+#include "lib/explain/cause.h"
 
 static void test_complete(void **state)
 {

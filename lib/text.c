@@ -1,4 +1,4 @@
-#include "cli/text.h"
+#include "lib/text.h"
 
 #include <string.h>
 
@@ -47,6 +47,11 @@ static size_t columns_of(const char *text, size_t length)
 
 void text_wrap(FILE *out, int indent, const char *text)
 {
+    text_item(out, indent, "", text);
+}
+
+void text_item(FILE *out, int indent, const char *title, const char *text)
+{
     size_t column = 0;
     for (const char *p = text + strspn(text, " \n"); *p; p += strspn(p, " \n")) {
         size_t length = strcspn(p, " \n"), width = columns_of(p, length);
@@ -54,7 +59,8 @@ void text_wrap(FILE *out, int indent, const char *text)
             fputc('\n', out);
             column = 0;
         }
-        fprintf(out, "%*s", column > 0 ? 1 : indent, "");
+        fprintf(out, "%-*s", column > 0 ? 1 : indent, column > 0 ? " " : title);
+        title = "";
         put(out, p, length);
         column += (column > 0) + width;
         p += length;

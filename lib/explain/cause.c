@@ -1,4 +1,4 @@
-#include "init/cause.h"
+#include "lib/explain/cause.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -116,6 +116,14 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
         {"Interrupted", 75, "the gate was stopped by a signal",
          "Start it again; if ECS stopped it, the reason stands in the task's stoppedReason."},
 };
+
+const struct cause_info *cause_from_exit_code(int exit_code)
+{
+    for (size_t i = 0; i < CAUSE_COUNT; i++)
+        if (cause_table[i].exit_code == exit_code)
+            return &cause_table[i];
+    return NULL;
+}
 
 enum cause cause_from_errno(int error)
 {

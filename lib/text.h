@@ -1,13 +1,13 @@
 /*
- * text: what efsctl prints for people. Nothing here fails.
+ * text: what programs print for people. Nothing here fails.
  *
  * Names on a share and messages come from others: all functions here print control
  * characters as \xNN, so that a file name cannot drive the terminal.
  *
  * Threads: safe.
  */
-#ifndef CLI_TEXT_H
-#define CLI_TEXT_H
+#ifndef LIB_TEXT_H
+#define LIB_TEXT_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +22,9 @@ void text_column(FILE *out, int width, const char *text);
 
 /* Words in lines of at most TEXT_WIDTH columns, each indented; a longer word gets a line alone. */
 void text_wrap(FILE *out, int indent, const char *text);
+
+/* The same with a title, at most indent columns, in the indentation of the first line. */
+void text_item(FILE *out, int indent, const char *title, const char *text);
 
 /* "<1ms", "850ms", "42s", "3m12s", "5h03m", "12d04h" into buf of TEXT_SHORT bytes; returns buf. */
 const char *text_duration(int64_t ms, char *buf);

@@ -5,8 +5,8 @@
  * ECS marks the app that waits for the gate with the gate's exit code: all codes lie in 1 to 124,
  * where no shell or signal puts a meaning of its own.
  */
-#ifndef INIT_CAUSE_H
-#define INIT_CAUSE_H
+#ifndef LIB_EXPLAIN_CAUSE_H
+#define LIB_EXPLAIN_CAUSE_H
 
 enum cause {
     CAUSE_NONE,
@@ -51,6 +51,9 @@ struct cause_info {
 };
 
 extern const struct cause_info cause_table[CAUSE_COUNT];
+
+/* What the gate means by an exit code; NULL: it has no such code. */
+const struct cause_info *cause_from_exit_code(int exit_code);
 
 /* What an errno from a file operation on the mount most likely means. EROFS, EACCES and EPERM need
  * more than the number to be told apart: the caller looks at mount and ids and refines these. */
