@@ -34,11 +34,12 @@ efs-init_DIR    := init
 efs-watch_DIR   := watchers
 efs-sidecar_DIR := sidecar
 efsctl_DIR      := cli
-init_LIBS     := -lmount -ljansson
+aws_LIBS      := -lcurl -lexpat
+init_LIBS     := -lmount -ljansson $(aws_LIBS)
 watchers_LIBS := -linotifytools -ljansson
 sidecar_LIBS  := -levent_core -levent_extra -lmount -ljansson -lpthread
 cli_LIBS      := -ljansson
-lib_LIBS      := -lmount -ljansson -lpthread
+lib_LIBS      := -lmount -ljansson -lpthread $(aws_LIBS)
 
 DIRS     := init watchers sidecar cli
 LIB_SRC  := $(sort $(wildcard lib/*.c lib/*/*.c))
@@ -92,7 +93,14 @@ $(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
 unit: all $(UNIT) ## run the unit tests
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-unit $(UNIT)
 
-integration: all $(BUILD)/tests/man-settings ## run the tests of whole programs, on this machine and without NFS
+# What the integration tests use beside the programs.
+TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+$(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
+
+integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
 
 chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
@@ -133,7 +141,7 @@ $(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
 
 # ---- lint ----
-LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c)
+LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c tests/tools/*.c)
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^#!.*(bash|sh)$$' 2>/dev/null)
 lint: lint-format lint-headers lint-tidy lint-cppcheck lint-shell ## format, self-contained headers, clang-tidy, cppcheck, shellcheck
 	@echo "lint: clean"
@@ -170,7 +178,7 @@ lint-shell:
 	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)
 	$(Q)shellcheck -x --exclude=SC2016 $(SHELL_SCRIPTS)
 
--include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c)))
+-include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c tests/tools/*.c)))
 
 # The README's test command. It installs what it needs, so that it works as the first command on a new machine.
 test: ## install what is missing, then unit, integration and cluster tests

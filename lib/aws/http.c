@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/aws/sign.h"
+#include "lib/backoff.h"
 #include "lib/clock.h"
 #include "lib/parse.h"
 
@@ -327,14 +328,14 @@ int http_exchange_patiently(const struct http_request *request, int64_t try_ms, 
                             struct http_response *ret_response, struct error *err)
 {
     struct http_request attempt = *request;
-    for (uint32_t pause_ms = 100;;
-         pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS) {
+    struct backoff backoff = {.first_ms = 100, .most_ms = PAUSE_MAX_MS};
+    for (;;) {
         struct http_response response = {0};
         int64_t try_end_ms = clock_now_ms() + try_ms;
         attempt.deadline_ms = try_end_ms < request->deadline_ms ? try_end_ms : request->deadline_ms;
         int r = http_exchange(&attempt, &response, err);
         if (!worth_repeating(r, &response, also_retry) ||
-            http_pause(pause_ms / 2 + arc4random_uniform(pause_ms / 2), request->deadline_ms) < 0) {
+            http_pause(backoff_next_ms(&backoff), request->deadline_ms) < 0) {
             if (r == 0)
                 *ret_response = response;
             return r;
