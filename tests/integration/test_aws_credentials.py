@@ -237,7 +237,7 @@ def clients_agree(root):
         file.write(AUTH[0])
     with Fake(lambda request: answer()) as agent, Fake(lambda request: "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>a</Arn>"
                                                        "</GetCallerIdentityResult></GetCallerIdentityResponse>") as aws:
-        env = environment(full(agent, AWS_CONTAINER_AUTHORIZATION_TOKEN=AUTH[0], AWS_CONFIG_FILE="/dev/null", AWS_PAGER="",
+        env = environment(full(agent, AWS_CONTAINER_AUTHORIZATION_TOKEN=AUTH[0], AWS_CONFIG_FILE="/dev/null", AWS_PAGER="", AWS_DEFAULT_REGION="eu-west-1",
                                AWS_SHARED_CREDENTIALS_FILE="/dev/null"))
         done = subprocess.run(["aws", "--endpoint-url", aws.url, "sts", "get-caller-identity"], env=env, capture_output=True, text=True,
                               timeout=60, check=False)

@@ -109,15 +109,15 @@ static int show_file_system(struct tool *tool)
 {
     struct efs_file_system fs;
     int r = efs_describe_file_system(&tool->client, tool->args[0], deadline(tool), &fs, &tool->err);
-    return r < 0 ? r
-                 : print(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:f,s:b,s:I,s:I}", "FileSystemId",
-                                   fs.id, "Name", fs.name, "FileSystemArn", fs.arn,
-                                   "LifeCycleState", fs.state, "PerformanceMode",
-                                   fs.performance_mode, "ThroughputMode", fs.throughput_mode,
-                                   "ProvisionedThroughputInMibps", fs.provisioned_mibps,
-                                   "Encrypted", fs.encrypted, "NumberOfMountTargets",
-                                   (json_int_t)fs.n_mount_targets, "SizeInBytes",
-                                   (json_int_t)fs.size_bytes));
+    return r < 0
+               ? r
+               : print(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:f,s:b,s:I,s:I}", "FileSystemId", fs.id,
+                                 "Name", fs.name, "FileSystemArn", fs.arn, "LifeCycleState",
+                                 fs.state, "PerformanceMode", fs.performance_mode, "ThroughputMode",
+                                 fs.throughput_mode, "ProvisionedThroughputInMibps",
+                                 fs.provisioned_mibps, "Encrypted", fs.encrypted,
+                                 "NumberOfMountTargets", (json_int_t)fs.n_mount_targets,
+                                 "SizeInBytes", (json_int_t)fs.size_bytes));
 }
 
 static int show_mount_targets(struct tool *tool)
@@ -131,12 +131,12 @@ static int show_mount_targets(struct tool *tool)
     for (size_t i = 0; i < targets.n; i++) {
         const struct efs_mount_target *t = &targets.items[i];
         json_array_append_new(
-            list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "MountTargetId", t->id,
-                            "FileSystemId", t->file_system_id, "LifeCycleState", t->state,
-                            "SubnetId", t->subnet_id, "NetworkInterfaceId", t->network_interface_id,
-                            "AvailabilityZoneId", t->availability_zone_id, "AvailabilityZoneName",
-                            t->availability_zone_name, "IpAddress", t->ipv4, "Ipv6Address",
-                            t->ipv6));
+            list,
+            json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "MountTargetId", t->id,
+                      "FileSystemId", t->file_system_id, "LifeCycleState", t->state, "SubnetId",
+                      t->subnet_id, "NetworkInterfaceId", t->network_interface_id,
+                      "AvailabilityZoneId", t->availability_zone_id, "AvailabilityZoneName",
+                      t->availability_zone_name, "IpAddress", t->ipv4, "Ipv6Address", t->ipv6));
     }
     json_t *all = json_pack("{s:o,s:b}", "MountTargets", list, "more", targets.more);
     efs_mount_targets_release(&targets);
@@ -150,13 +150,12 @@ static json_t *access_point_json(const struct efs_access_point *p)
         json_array_append_new(gids, json_integer(p->secondary_gids[i]));
     char mode[16];
     snprintf(mode, sizeof(mode), "%04o", (unsigned)p->creation_mode);
-    return json_pack("{s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:s,s:b,s:I,s:I,s:s}", "AccessPointId",
-                     p->id, "FileSystemId", p->file_system_id, "AccessPointArn", p->arn,
-                     "LifeCycleState", p->state, "has_posix_user", p->has_posix_user, "Uid",
-                     (json_int_t)p->uid, "Gid", (json_int_t)p->gid, "SecondaryGids", gids, "Path",
-                     p->root_path, "has_creation", p->has_creation, "OwnerUid",
-                     (json_int_t)p->creation_uid, "OwnerGid", (json_int_t)p->creation_gid,
-                     "Permissions", mode);
+    return json_pack(
+        "{s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:s,s:b,s:I,s:I,s:s}", "AccessPointId", p->id,
+        "FileSystemId", p->file_system_id, "AccessPointArn", p->arn, "LifeCycleState", p->state,
+        "has_posix_user", p->has_posix_user, "Uid", (json_int_t)p->uid, "Gid", (json_int_t)p->gid,
+        "SecondaryGids", gids, "Path", p->root_path, "has_creation", p->has_creation, "OwnerUid",
+        (json_int_t)p->creation_uid, "OwnerGid", (json_int_t)p->creation_gid, "Permissions", mode);
 }
 
 static int show_access_points(struct tool *tool)
@@ -206,8 +205,8 @@ static int call(struct tool *tool)
             call.body = tool->args[++i];
             call.body_length = strlen(call.body);
         } else if (strcmp(arg, "-f") == 0) {
-            int r = fs_read_file(AT_FDCWD, tool->args[++i], BODY_MAX_BYTES, &file,
-                                 &call.body_length);
+            int r =
+                fs_read_file(AT_FDCWD, tool->args[++i], BODY_MAX_BYTES, &file, &call.body_length);
             if (r < 0)
                 return r;
             call.body = file;
