@@ -114,6 +114,16 @@ def errors(root):
             check(len(server.requests) == 1, f"{words}: was repeated")
 
 
+def policies(root):
+    """no policy is not the same as no file system"""
+    def not_found(code):
+        return Fake(lambda request: (404, {"x-amzn-ErrorType": code + ":"}, {"ErrorCode": code, "Message": "m"}))
+    with not_found("PolicyNotFound") as server:
+        check(succeeds("policy", FS, env=at(server)) == {"Policy": None}, "the default policy")
+    with not_found("FileSystemNotFound") as server:
+        fails("ENOENT", "FileSystemNotFound: m", args=("policy", FS), env=at(server))
+
+
 def retries(root):
     """throttling, server errors and broken connections are retried, other errors are not"""
     def hang_up(request):
@@ -258,4 +268,4 @@ def tls(root):
 
 if __name__ == "__main__":
     own_network()
-    run(shapes, commands, refused, errors, retries, jitter, signature_errors, redirects, lies, paging, proxies, tls, black_holes)
+    run(shapes, commands, refused, errors, policies, retries, jitter, signature_errors, redirects, lies, paging, proxies, tls, black_holes)
