@@ -136,7 +136,8 @@ static int container_authorization(char **ret_header, struct error *err)
     if (strpbrk(token, "\r\n"))
         return error_set(err, EINVAL, "AWS_CONTAINER_AUTHORIZATION_TOKEN%s has a line break in it",
                          file ? "_FILE" : "");
-    return asprintf(ret_header, "Authorization: %s", token) < 0 ? -ENOMEM : 0;
+    *ret_header = http_secret_header("Authorization", token);
+    return *ret_header ? 0 : error_set_errno(err, ENOMEM, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
 }
 
 /* What the agent says about a failure: {"code": ..., "message": ...}. */
@@ -251,8 +252,9 @@ static int instance_fetch(int64_t deadline_ms, struct credentials **ret_credenti
                           "in bridge mode its hop limit has to be 2)");
     if (r < 0)
         return r;
-    if (asprintf(&header, "X-aws-ec2-metadata-token: %s", token.body) < 0)
-        return -ENOMEM;
+    header = http_secret_header("X-aws-ec2-metadata-token", token.body);
+    if (!header)
+        return error_set_errno(err, ENOMEM, "the metadata service");
     r = instance_call("GET", roles, header, deadline_ms, &list, err);
     if (r == 0)
         r = role_name(&list, name, err);

@@ -20,8 +20,9 @@ enum {
 #define LIFETIME_MAX_MS (7 * 24 * 3600 * INT64_C(1000)) /* AWS gives 36 hours at most */
 
 struct credentials_store {
-    pthread_mutex_t fetching; /* held by the one that fetches; taken before state */
-    pthread_mutex_t state;    /* never held across a call that blocks */
+    pthread_mutex_t mutex; /* not held while one fetches */
+    pthread_cond_t fetched;
+    bool fetching;
     struct credentials *current;
     int64_t refresh_ms;      /* when to replace current */
     struct error last_error; /* code 0: the last fetch succeeded */
@@ -131,7 +132,7 @@ static void wipe_field(json_t *object, const char *key)
 static int parse_object(const char *source, const json_t *root, int64_t wall_ms,
                         struct credentials **ret_credentials, struct error *err)
 {
-    const char *id, *secret, *token, *expiration, *role = "", *code;
+    const char *id = "", *secret = "", *token = "", *expiration = "", *role = "", *code;
     if (json_get_string(root, "Code", 64, &code, NULL) == 0 && strcmp(code, "Success") != 0)
         return error_set(err, EIO, "\"Code\" is \"%s\", not \"Success\"", code);
     int r = json_get_string(root, "AccessKeyId", KEY_MAX, &id, err);
@@ -146,7 +147,7 @@ static int parse_object(const char *source, const json_t *root, int64_t wall_ms,
     json_get_string(root, "RoleArn", 2048, &role, NULL);
     _cleanup_credentials_ struct credentials *c = NULL;
     r = credentials_new(source, id, secret, token, role, &c, err);
-    if (r == 0)
+    if (c)
         r = set_lifetime(c, expiration, wall_ms, err);
     if (r == 0)
         *ret_credentials = take_ptr(c);
@@ -171,10 +172,14 @@ int credentials_parse(const char *source, const char *body, size_t length, int64
 int credentials_store_open(struct credentials_store **ret_store)
 {
     struct credentials_store *store = calloc(1, sizeof(*store));
+    pthread_condattr_t attributes;
     if (!store)
         return -ENOMEM;
-    pthread_mutex_init(&store->fetching, NULL);
-    pthread_mutex_init(&store->state, NULL);
+    pthread_mutex_init(&store->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->fetched, &attributes);
+    pthread_condattr_destroy(&attributes);
     *ret_store = store;
     return 0;
 }
@@ -184,43 +189,27 @@ void credentials_store_close(struct credentials_store *store)
     if (!store)
         return;
     credentials_unref(store->current);
-    pthread_mutex_destroy(&store->fetching);
-    pthread_mutex_destroy(&store->state);
+    pthread_mutex_destroy(&store->mutex);
+    pthread_cond_destroy(&store->fetched);
     free(store);
 }
 
-enum freshness { NONE, VALID, FRESH };
-
-/* A reference to what is there, and how good it is. */
-static enum freshness look(struct credentials_store *store, struct credentials **ret_credentials)
+static bool valid(const struct credentials_store *store)
 {
-    enum freshness freshness = NONE;
-    int64_t now_ms = clock_now_ms();
-    pthread_mutex_lock(&store->state);
-    struct credentials *c = store->current;
-    if (c && now_ms < c->expires_ms) {
-        freshness = now_ms < store->refresh_ms ? FRESH : VALID;
-        atomic_fetch_add(&c->references, 1);
-        *ret_credentials = c;
-    }
-    pthread_mutex_unlock(&store->state);
-    return freshness;
+    return store->current && clock_now_ms() < store->current->expires_ms;
 }
 
-static int lock_until(pthread_mutex_t *mutex, int64_t deadline_ms)
+static int wait_for_other(struct credentials_store *store, int64_t deadline_ms)
 {
-    int64_t left_ms = deadline_ms == CLOCK_NEVER ? INT32_MAX : deadline_ms - clock_now_ms();
+    int left_ms = clock_poll_timeout(deadline_ms);
+    if (left_ms < 0)
+        return -pthread_cond_wait(&store->fetched, &store->mutex);
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    if (left_ms > 0) {
-        until.tv_sec += (time_t)(left_ms / 1000);
-        until.tv_nsec += (long)(left_ms % 1000) * 1000000;
-    }
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return -pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + (int64_t)(left_ms % 1000) * 1000000;
+    until.tv_sec += left_ms / 1000 + (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    return -pthread_cond_timedwait(&store->fetched, &store->mutex, &until);
 }
 
 static int fetch(int64_t deadline_ms, struct credentials **ret_credentials, struct error *err)
@@ -236,18 +225,21 @@ static int fetch(int64_t deadline_ms, struct credentials **ret_credentials, stru
     return r;
 }
 
-/* Called by the one that fetches. */
-static int refresh(struct credentials_store *store, bool have_valid, int64_t deadline_ms,
-                   struct error *err)
+/* Called with the mutex held, which is given up meanwhile. */
+static void refresh(struct credentials_store *store, int64_t deadline_ms, struct error *err)
 {
-    struct credentials *fetched = NULL;
+    struct credentials *fetched = NULL, *old = NULL;
     struct error why = {0};
     int64_t soon_ms = clock_now_ms() + FETCH_MAX_MS;
-    int r = fetch(have_valid && soon_ms < deadline_ms ? soon_ms : deadline_ms, &fetched, &why);
-    pthread_mutex_lock(&store->state);
+    if (valid(store) && soon_ms < deadline_ms)
+        deadline_ms = soon_ms;
+    store->fetching = true;
+    pthread_mutex_unlock(&store->mutex);
+    int r = fetch(deadline_ms, &fetched, &why);
+    pthread_mutex_lock(&store->mutex);
+    store->fetching = false;
     store->last_error = why;
-    struct credentials *old = NULL;
-    if (r == 0) {
+    if (fetched) {
         old = store->current;
         store->current = fetched;
         store->refresh_ms = fetched->refresh_ms;
@@ -255,57 +247,56 @@ static int refresh(struct credentials_store *store, bool have_valid, int64_t dea
         store->refresh_ms =
             clock_now_ms() + RETRY_PAUSE_MS / 2 + arc4random_uniform(RETRY_PAUSE_MS);
     }
-    pthread_mutex_unlock(&store->state);
+    pthread_cond_broadcast(&store->fetched);
     credentials_unref(old);
-    if (r < 0 && err)
+    if (r < 0)
         *err = why;
-    return r;
+}
+
+static int get_locked(struct credentials_store *store, int64_t deadline_ms,
+                      struct credentials **ret_credentials, struct error *err)
+{
+    struct error why = {.code = EKEYEXPIRED, .text = "credentials: they expired as they came"};
+    while (!valid(store) && store->fetching) {
+        if (wait_for_other(store, deadline_ms) == -ETIMEDOUT)
+            return error_set(err, ETIMEDOUT, "credentials: another call was still fetching them");
+    }
+    bool stale = !valid(store) || clock_now_ms() >= store->refresh_ms;
+    if (stale && !store->fetching)
+        refresh(store, deadline_ms, &why);
+    if (!valid(store)) {
+        if (err)
+            *err = why;
+        return -why.code;
+    }
+    atomic_fetch_add(&store->current->references, 1);
+    *ret_credentials = store->current;
+    return 0;
 }
 
 int credentials_get(struct credentials_store *store, int64_t deadline_ms,
                     struct credentials **ret_credentials, struct error *err)
 {
-    _cleanup_credentials_ struct credentials *c = NULL;
-    enum freshness freshness = look(store, &c);
-    int r = 0;
-    if (freshness == VALID)
-        r = -pthread_mutex_trylock(&store->fetching);
-    else if (freshness == NONE)
-        r = lock_until(&store->fetching, deadline_ms);
-    if (r == 0 && freshness != FRESH) {
-        /* Somebody may have fetched meanwhile. */
-        credentials_unref(take_ptr(c));
-        freshness = look(store, &c);
-        if (freshness != FRESH)
-            r = refresh(store, freshness == VALID, deadline_ms, freshness == VALID ? NULL : err);
-        pthread_mutex_unlock(&store->fetching);
-        if (r == 0) {
-            credentials_unref(take_ptr(c));
-            look(store, &c);
-        }
-    } else if (freshness == NONE) {
-        return error_set(err, ETIMEDOUT, "credentials: another request was still waiting for them");
-    }
-    if (!c)
-        return r < 0 ? r : error_set(err, EKEYEXPIRED, "credentials: expired as they came");
-    *ret_credentials = take_ptr(c);
-    return 0;
+    pthread_mutex_lock(&store->mutex);
+    int r = get_locked(store, deadline_ms, ret_credentials, err);
+    pthread_mutex_unlock(&store->mutex);
+    return r;
 }
 
 void credentials_reject(struct credentials_store *store, const struct credentials *credentials)
 {
-    pthread_mutex_lock(&store->state);
+    pthread_mutex_lock(&store->mutex);
     if (store->current == credentials)
         store->refresh_ms = 0;
-    pthread_mutex_unlock(&store->state);
+    pthread_mutex_unlock(&store->mutex);
 }
 
 int credentials_last_error(struct credentials_store *store, struct error *err)
 {
-    pthread_mutex_lock(&store->state);
+    pthread_mutex_lock(&store->mutex);
     int code = store->last_error.code;
     if (code && err)
         *err = store->last_error;
-    pthread_mutex_unlock(&store->state);
+    pthread_mutex_unlock(&store->mutex);
     return -code;
 }

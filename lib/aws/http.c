@@ -54,6 +54,15 @@ void http_wipe_text(char *text)
     free(text);
 }
 
+char *http_secret_header(const char *name, const char *value)
+{
+    size_t size = strlen(name) + strlen(value) + sizeof(": ");
+    char *header = malloc(size);
+    if (header)
+        snprintf(header, size, "%s: %s", name, value);
+    return header;
+}
+
 void http_response_release(struct http_response *response)
 {
     if (response->body)

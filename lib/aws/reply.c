@@ -92,10 +92,11 @@ void reply_read(struct http_response *response, const struct credentials *keys,
 {
     struct reply reply = {
         .status = response->status,
-        .body = take_ptr(response->body),
+        .body = response->body,
         .length = response->length,
         .retry_after_ms = response->retry_after_ms,
     };
+    response->body = NULL;
     if (response->date_wall_ms)
         reply.clock_ahead_ms = clock_wall_ms() - response->date_wall_ms;
     if (reply.status >= 300) {

@@ -110,7 +110,8 @@ static int attempt(const struct aws_client *client, const struct aws_call *call,
         n++;
     }
     if (*keys->session_token) {
-        if (asprintf(&token, "X-Amz-Security-Token: %s", keys->session_token) < 0)
+        token = http_secret_header("X-Amz-Security-Token", keys->session_token);
+        if (!token)
             return error_set_errno(err, ENOMEM, "%s", url);
         request.headers[n] = token;
     }

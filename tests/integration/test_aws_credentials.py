@@ -119,7 +119,7 @@ def kept(root):
         check(5 <= len(good) <= 9 and "error" in lines[-1], f"{len(good)} of {len(lines)} were good")
         check(any("no agent" in line["last_error"] for line in good), "the failure is not told")
         tries = [r.time - start for r in server.requests if 2 < r.time - start < 4]
-        check(len(tries) <= 4, f"{len(tries)} attempts while there were valid ones: a storm")
+        check(len(tries) <= 7, f"{len(tries)} attempts while there were valid ones: a storm")  # one refresh, not one for each call
 
 
 def temporary(root):

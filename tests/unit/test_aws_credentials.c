@@ -12,8 +12,10 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/aws/credential_sources.h"
@@ -125,17 +127,16 @@ static int count_in(int memory_fd, uintptr_t start, uintptr_t end, const char *p
 /* Copies of the secret (given with the lowest bit of each byte turned) in the heap. */
 static int count_in_heap(const char *pattern)
 {
-    char line[256], name[64];
+    char line[256];
     int found = 0, memory_fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
     FILE *maps = fopen("/proc/self/maps", "re");
     assert_non_null(maps);
     assert_true(memory_fd >= 0);
     while (fgets(line, sizeof(line), maps)) {
-        unsigned long start, end;
-        name[0] = '\0';
-        if (sscanf(line, "%lx-%lx rw-p %*s %*s %*s %63s", &start, &end, name) >= 2 &&
-            strcmp(name, "[heap]") == 0)
-            found += count_in(memory_fd, start, end, pattern);
+        char *dash = NULL;
+        uintptr_t start = strtoul(line, &dash, 16);
+        if (strstr(line, "[heap]"))
+            found += count_in(memory_fd, start, strtoul(dash + 1, NULL, 16), pattern);
     }
     fclose(maps);
     close(memory_fd);
@@ -144,7 +145,7 @@ static int count_in_heap(const char *pattern)
 
 static void test_wiped(void **state)
 {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip(); /* its allocator has no [heap] */
 #endif
     char secret[PATTERN + 1], token[PATTERN + 1], hidden[2][PATTERN + 1];
@@ -244,6 +245,50 @@ static void test_threads(void **state)
     credentials_store_close(store);
 }
 
+/* An endpoint that takes connections and never answers. */
+static int open_silent(char url[64])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, 8) == 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    snprintf(url, 64, "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    return fd;
+}
+
+static void *wait_long(void *arg)
+{
+    struct credentials *c = NULL;
+    int64_t start_ms = clock_now_ms();
+    int r = credentials_get(arg, start_ms + 1200, &c, NULL);
+    return r == -ETIMEDOUT && clock_now_ms() - start_ms < 2000 ? NULL : arg;
+}
+
+static void test_waiting(void **state)
+{
+    struct credentials_store *store = NULL;
+    struct credentials *c = NULL;
+    struct error err = {0};
+    char url[64];
+    pthread_t first;
+    void *failed = NULL;
+    int fd = open_silent(url);
+    setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url, 1);
+    assert_int_equal(credentials_store_open(&store), 0);
+    assert_int_equal(pthread_create(&first, NULL, wait_long, store), 0);
+    usleep(300 * 1000); /* now it fetches */
+    int64_t start_ms = clock_now_ms();
+    assert_int_equal(credentials_get(store, start_ms + 300, &c, &err), -ETIMEDOUT);
+    assert_in_range(clock_now_ms() - start_ms, 250, 600);
+    assert_string_equal(err.text, "credentials: another call was still fetching them");
+    pthread_join(first, &failed);
+    assert_null(failed);
+    credentials_store_close(store);
+    unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    close(fd);
+}
+
 static void test_urls(void **state)
 {
     static const char *const good[] = {
@@ -280,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_wiped),
         cmocka_unit_test_setup_teardown(test_store, environment, no_environment),
         cmocka_unit_test_setup_teardown(test_threads, environment, no_environment),
+        cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_urls),
     };
     return cmocka_run_group_tests_name("aws_credentials", tests, NULL, NULL);
