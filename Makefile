@@ -256,6 +256,7 @@ demo-break: ## what the gate says when something is wrong (CASE=plain|erofs|uid|
 
 deps: ## install what is missing of the Debian packages that the tests need
 	$(Q)tests/deps test
+	$(Q)tests/python-env
 
 clean: ## remove everything that was built
 	rm -rf build build-*
@@ -263,5 +264,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: fuzz fuzz-corpus integration
-.PHONY: all man man-check install demo demo-nfs demo-break deps unit test cluster cluster-tools clean help bench bench-tools
+.PHONY: all fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test cluster cluster-tools clean help bench bench-tools

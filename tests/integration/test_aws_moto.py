@@ -39,7 +39,7 @@ class Moto:
 
 def aws(*args, **env):
     """The aws command line client's answer."""
-    done = subprocess.run(["aws", "--output", "json", *args], env=environment({**ENV, **env}), capture_output=True, text=True, timeout=60,
+    done = subprocess.run(["aws", "--endpoint-url", ENV["AWS_ENDPOINT_URL"], "--output", "json", *args], env=environment({**ENV, **env}), capture_output=True, text=True, timeout=60,
                           check=False)
     check(done.returncode == 0, f"aws {args}: {done.stderr}")
     return json.loads(done.stdout or "null")
