@@ -2,7 +2,10 @@
 """lib/aws signs as botocore does, retries what can heal, ends at its deadline, and shows no secret."""
 import os
 import socket
+import ssl
+import struct
 import subprocess
+import threading
 import time
 
 from awslib import (KEY, SECRET, TOKEN, BlackHole, Fake, fails, in_turn, keys, own_network, query_of,
@@ -251,13 +254,46 @@ def proxies(root):
         check(len(agent.requests) == 1, "the agent")
 
 
-def tls(root):
-    """a certificate that nobody vouches for is refused, at once; AWS_CA_BUNDLE vouches"""
+def certificate_for_loopback(root):
+    """Files with key and certificate, and with the certificate."""
     pem, ca = (os.path.join(root.decode(), n) for n in ("both.pem", "ca.pem"))
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", pem,
                     "-out", ca, "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True, timeout=30)
     with open(ca, encoding="ascii") as certificate, open(pem, "a", encoding="ascii") as both:
         both.write(certificate.read())
+    return pem, ca
+
+
+def broken_tls(root):
+    """a service that breaks a TLS connection while it is written to ends in an error, not in a signal"""
+    pem, ca = certificate_for_loopback(root)
+    big = os.path.join(root.decode(), "big")
+    with open(big, "wb") as file:
+        file.write(b"x" * 1000000)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve():
+            while True:
+                try:
+                    with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                        connection.recv(1000)
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                except ssl.SSLError:
+                    pass
+                except OSError:
+                    return
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        env = {**keys(), "AWS_ENDPOINT_URL": url, "AWS_CA_BUNDLE": ca}
+        for _ in range(3):
+            fails("EIO", url, args=("call", "CLOUDWATCH", "/", "-f", big), env=env)
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def tls(root):
+    """a certificate that nobody vouches for is refused, at once; AWS_CA_BUNDLE vouches"""
+    pem, ca = certificate_for_loopback(root)
     with Fake(lambda request: {"MountTargets": []}, certificate=pem) as server, \
             Fake(lambda request: {"MountTargets": []}, host="169.254.170.2", certificate=pem) as elsewhere:
         check(fails("EKEYREJECTED", "certificate", args=("mount-targets", FS), env=at(server)) < 2, "it was retried")
@@ -268,4 +304,4 @@ def tls(root):
 
 if __name__ == "__main__":
     own_network()
-    run(shapes, commands, refused, errors, policies, retries, jitter, signature_errors, redirects, lies, paging, proxies, tls, black_holes)
+    run(shapes, commands, refused, errors, policies, retries, jitter, signature_errors, redirects, lies, paging, proxies, tls, broken_tls, black_holes)
