@@ -149,9 +149,12 @@ static int refused(const struct http_request *request, const struct http_respons
     if (json_parse(response->body, response->length, &root, NULL) == 0 &&
         json_get_string(root, "message", 256, &message, NULL) < 0)
         json_get_string(root, "Message", 256, &message, NULL);
+    char said[257];
+    snprintf(said, sizeof(said), "%s", message);
+    http_clean_text(said);
     int code = response->status == 401 || response->status == 403 ? EACCES : EIO;
     return error_set(err, code, "%.*s answered %ld%s%s", (int)strcspn(request->url, "?#"),
-                     request->url, response->status, *message ? ": " : "", message);
+                     request->url, response->status, *said ? ": " : "", said);
 }
 
 static int read_answer(const char *source, const struct http_request *request,

@@ -54,6 +54,14 @@ void http_wipe_text(char *text)
     free(text);
 }
 
+void http_clean_text(char *text)
+{
+    for (char *p = text; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+}
+
 char *http_secret_header(const char *name, const char *value)
 {
     size_t size = strlen(name) + strlen(value) + sizeof(": ");
@@ -218,10 +226,13 @@ static int refuse_redirect(CURL *curl, const struct transfer *t, struct error *e
 {
     const struct http_request *request = t->request;
     const char *location = header(curl, "Location");
-    return error_set(err, EPROTO,
-                     "%s %.*s answered %ld and wanted to send this on to %.*s: refused",
+    char where[256];
+    snprintf(where, sizeof(where), "%.*s", location ? url_length(location) : 7,
+             location ? location : "nowhere");
+    http_clean_text(where);
+    return error_set(err, EPROTO, "%s %.*s answered %ld and wanted to send this on to %s: refused",
                      request->method, url_length(request->url), request->url, t->response.status,
-                     location ? url_length(location) : 7, location ? location : "nowhere");
+                     where);
 }
 
 static int set_up(CURL *curl, struct transfer *t, struct curl_slist *headers, char *detail)

@@ -80,6 +80,9 @@ static inline void cleanup_http_response_p(struct http_response *response)
 }
 #define _cleanup_http_response_ _cleanup_(cleanup_http_response_p)
 
+/* Words of others, for messages: control characters become '?'. */
+void http_clean_text(char *text);
+
 /* "NAME: VALUE" for a header that is a secret; NULL: out of memory. */
 char *http_secret_header(const char *name, const char *value);
 

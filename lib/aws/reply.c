@@ -44,10 +44,7 @@ static void set_message(struct reply *reply, const char *text, const struct cred
         hide(line, keys->secret_access_key);
         hide(line, keys->session_token);
     }
-    for (char *p = line; *p; p++) {
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = '?';
-    }
+    http_clean_text(line);
     snprintf(reply->message, sizeof(reply->message), "%.*s", (int)sizeof(reply->message) - 1, line);
 }
 

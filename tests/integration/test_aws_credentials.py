@@ -153,7 +153,7 @@ def endpoint_errors(root):
     cases += [("EKEYEXPIRED", answer(-10), ["had passed when it was sent"])]
     cases += [("EIO", {"Code": "Failed", "Message": "x"}, ['"Failed"'])]
     cases += [("EIO", (400, {}, {"code": "InvalidIdInRequest", "message": "no such id"}), ["answered 400: no such id"]),
-              ("EACCES", (403, {}, {"Message": "not for you"}), ["answered 403: not for you"]), ("EIO", (404, {}, "<html>"), ["answered 404"]),
+              ("EACCES", (403, {}, {"Message": "not\x1b[31m\nfor you"}), ["answered 403: not?[31m?for you"]), ("EIO", (404, {}, "<html>"), ["answered 404"]),
               ("EFBIG", "{" + " " * 10**6, ["larger"])]
     for errno_name, body, words in cases:
         with Fake(lambda request, b=body: b) as server:
