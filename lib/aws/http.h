@@ -16,8 +16,8 @@
  *
  * Ownership: a response owns its body, which ends with a NUL behind length bytes and is wiped on
  * release, because some bodies are credentials. Threads: any but a loop thread, it blocks.
- * Errors: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (the name has no address), -EKEYREJECTED (the
- * certificate), -EFBIG (the answer is over response_max), -EPROTO (a redirect), -EINVAL (the
+ * Errors: -ETIMEDOUT, what connect(2) says, -EHOSTUNREACH (the name has no address), -EKEYREJECTED
+ * (the certificate), -EFBIG (the answer is over response_max), -EPROTO (a redirect), -EINVAL (the
  * request), else -EIO. No error text contains a header or a body.
  */
 #ifndef LIB_AWS_HTTP_H
