@@ -24,6 +24,19 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
     [CAUSE_WRONG_FILE_SYSTEM] =
         {"WrongFileSystem", 14, "another file system is mounted there",
          "Correct the fileSystemId of the volume, or the file system named in the list of mounts."},
+    [CAUSE_REQUIRED_PATH_MISSING] =
+        {"RequiredPathMissing", 15, "a path that is required does not exist",
+         "Put it there (--create makes directories), correct the list of required paths, or mount "
+         "the directory in which it lies."},
+    [CAUSE_REQUIRED_PATH_DIFFERS] =
+        {"RequiredPathDiffers", 16, "a required path has another owner or other permission bits",
+         "Change them on the file system (chown and chmod from a task that may), or correct the "
+         "list of required paths."},
+    [CAUSE_MARKER_MISMATCH] =
+        {"MarkerMismatch", 17, "the marker file is missing or says something else",
+         "Another file system, or another directory of it, is probably mounted: correct "
+         "fileSystemId, rootDirectory or accessPointId of the volume. On a new file system, write "
+         "the marker once."},
     [CAUSE_READ_ONLY_MOUNT] =
         {"ReadOnlyMount", 20, "the mount is read-only",
          "Remove \"readOnly\": true from this container's mountPoints entry, or ask for PATH:ro."},
@@ -53,6 +66,18 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
         {"CannotChangeIdentity", 26, "this process may not take on the identity of --as",
          "Run the gate's container as root (\"user\": \"0\") with the capabilities SETUID and "
          "SETGID, or as that identity, without --as."},
+    [CAUSE_NO_CREDENTIALS] =
+        {"NoCredentials", 27, "the task cannot get its credentials",
+         "Give the task definition a taskRoleArn, and let this container reach the credentials "
+         "endpoint (169.254.170.2)."},
+    [CAUSE_WRONG_ROLE] =
+        {"WrongRole", 28, "the task has another role than expected",
+         "Correct the taskRoleArn of the task definition (not its executionRoleArn), or the role "
+         "that is expected."},
+    [CAUSE_WRONG_ACCESS_POINT] =
+        {"WrongAccessPoint", 29, "the access point is not the one that is meant",
+         "Correct the accessPointId in the volume's authorizationConfig, or the access point that "
+         "is expected."},
     [CAUSE_MOUNT_HUNG] =
         {"MountHung", 30, "the mount does not answer",
          "Check that the mount target is available in the task's zone, that security groups let "
@@ -109,6 +134,9 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
         {"RunDirUnwritable", 60, "the ready report cannot be written",
          "Mount a volume there that this container may write to and that the others share, or "
          "name another run directory."},
+    [CAUSE_INSTALL_FAILED] =
+        {"InstallFailed", 61, "efsctl cannot be installed",
+         "Mount a volume there that this container may write to, with room for some megabytes."},
     [CAUSE_USAGE] = {"Usage", 64, "an option or setting is wrong", "See efs-init --help."},
     [CAUSE_INTERNAL] = {"Internal", 70, "the gate itself failed",
                         "Report it with the JSON report of --format json."},
