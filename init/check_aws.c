@@ -206,7 +206,10 @@ static bool goes_straight(const struct mount *mount)
 static void check_tls(const struct aws_question *q, bool needed, struct mount_report *report)
 {
     bool straight = goes_straight(q->mounted);
-    if (needed && straight)
+    if (!q->mounted || !q->mounted->nfs)
+        report_add(report, "tls", VERDICT_SKIP, "%s, and there is no NFS mount to look at",
+                   needed ? "the file system policy demands it" : "not demanded");
+    else if (needed && straight)
         report_fix(report_add(report, "tls", VERDICT_WARN,
                               "the file system policy demands TLS, but the mount goes straight to "
                               "the server (%s)",
