@@ -131,7 +131,7 @@ static char *credits_question(const char *file_system_id)
         json_pack("{s:s, s:s, s:[{s:s, s:s}], s:I, s:I, s:i, s:[s]}", "Namespace", "AWS/EFS",
                   "MetricName", "BurstCreditBalance", "Dimensions", "Name", "FileSystemId", "Value",
                   file_system_id, "StartTime", (json_int_t)(now_s - CREDITS_SPAN_S), "EndTime",
-                  (json_int_t)now_s, "Period", 60, "Statistics", "Minimum");
+                  (json_int_t)(now_s + 60), "Period", 60, "Statistics", "Minimum");
     return body ? json_dumps(body, JSON_COMPACT) : NULL;
 }
 

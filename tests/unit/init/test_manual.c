@@ -1,4 +1,5 @@
-/* The manual page and docs/checks.md list causes and checks as the tables in the program have them. */
+/* The manual page and docs/checks.md list causes and checks as the tables in the program have them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
