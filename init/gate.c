@@ -28,6 +28,7 @@ struct run {
     size_t n;
     int signal_fd, stopped_by;
     int64_t start_ms, deadline_ms; /* deadline_ms: of the whole */
+    int64_t give_up_ms;            /* no attempt begins after it */
     char told[768];                /* what was last told to be waited for */
 };
 
@@ -38,7 +39,8 @@ static int64_t earlier(int64_t a, int64_t b)
 
 /* ---- waiting ---- */
 
-/* Until all children have ended, or until_ms; a pause when children is NULL. False: a signal came. */
+/* Until all children have ended, or until_ms; a pause when children is NULL. False: a signal came.
+ */
 static bool wait_for(struct run *run, struct child *const *children, size_t n, int64_t until_ms)
 {
     while (!run->stopped_by) {
@@ -159,6 +161,7 @@ static void close_children(struct run *run)
     child_close(&run->found.aws);
     mountinfo_free(run->found.table);
     run->found.table = NULL;
+    run->found.explaining = run->found.asked_api = false;
 }
 
 /* A moment for those that can, to leave nothing on the share. */
@@ -177,7 +180,8 @@ static void cancel_probes(struct run *run)
 
 /* ---- one attempt ---- */
 
-/* A probe that has not come back in half of its time is on its way to fail. */
+/* A probe that has not come back in half of its time is on its way to fail: say so if there is time
+ * to wait for it, and in the end ask why. */
 static void wait_half(struct run *run)
 {
     const struct settings *settings = run->settings;
@@ -193,7 +197,9 @@ static void wait_half(struct run *run)
             tell(run, "%s does not answer (\"%s\")", run->wishes[i].path,
                  probe_step_names[atomic_load(&log->step)]);
     }
-    if (settings->init_aws_checks == AWS_CHECKS_ON_FAILURE && settings->init_wait_ms == 0)
+    if (wait_for_probes(run, run->give_up_ms) || run->stopped_by)
+        return;
+    if (settings->init_aws_checks == AWS_CHECKS_ON_FAILURE)
         start_explaining(run, late);
 }
 
@@ -280,13 +286,11 @@ static const struct check *healing_failure(const struct report *report)
 static void attempt_until_it_heals(struct run *run, struct report *report)
 {
     struct backoff backoff = {.first_ms = 500, .most_ms = 5000};
-    int64_t wait_ms = run->settings->init_wait_ms;
-    int64_t give_up_ms = run->start_ms + wait_ms - earlier(EXPLAIN_MS, wait_ms / 4);
     for (;;) {
         attempt(run, report);
         const struct check *failure = healing_failure(report);
         int64_t again_ms = clock_now_ms() + backoff_next_ms(&backoff);
-        if (run->stopped_by || !failure || again_ms >= give_up_ms)
+        if (run->stopped_by || !failure || again_ms >= run->give_up_ms)
             return;
         tell(run, "%s", failure->message);
         if (!wait_for(run, NULL, 0, again_ms))
@@ -330,6 +334,8 @@ void gate_run(const struct settings *settings, const struct expectations *expect
     _cleanup_close_ int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     run.signal_fd = signal_fd;
     run.deadline_ms = run.start_ms + most_ms + settings->init_lock_hold_ms;
+    run.give_up_ms =
+        run.start_ms + settings->init_wait_ms - earlier(EXPLAIN_MS, settings->init_wait_ms / 4);
 
     attempt_until_it_heals(&run, report);
     if (!run.stopped_by)

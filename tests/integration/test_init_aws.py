@@ -243,7 +243,9 @@ def hung(root):
             os.kill(child_of(gate.process), signal.SIGSTOP)
             return gate
 
-        stopped_probe(env=env).end(30, "MountHung", '"read under lock"', "AWS says: ", f"{FS} has no mount target", seconds=(2.9, 4.5))
+        why = ("MountHung", '"read under lock"', "AWS says: ", f"{FS} has no mount target")
+        stopped_probe(env=env).end(30, *why, seconds=(2.9, 4.5))
+        stopped_probe("--wait=4s", env=env).end(30, *why, seconds=(4.9, 6.5))
         gate = stopped_probe(env={**env, "AWS_ENDPOINT_URL": dead.url})
         time.sleep(2.3)
         gate.process.terminate()
