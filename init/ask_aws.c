@@ -103,7 +103,7 @@ static void ask_policy(struct asking *a, size_t i)
     if (r == 0 && policy && strlen(policy) >= sizeof(facts->policy))
         r = error_set(&err, EFBIG, "the policy has more than %d bytes", ASK_POLICY_MAX_BYTES);
     else if (policy)
-        strcpy(facts->policy, policy);
+        memcpy(facts->policy, policy, strlen(policy) + 1);
     end(&facts->policed, r, &err);
 }
 

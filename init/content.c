@@ -30,7 +30,8 @@ static int read_marker(int dir, const struct expectation *item, struct content_r
         return -errno;
     if (n > 0 && text[n - 1] == '\n')
         n--;
-    result->differs = (size_t)n != strlen(item->content) || memcmp(text, item->content, (size_t)n);
+    result->differs =
+        (size_t)n != strlen(item->content) || memcmp(text, item->content, (size_t)n) != 0;
     return 0;
 }
 

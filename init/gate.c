@@ -185,7 +185,7 @@ static void cancel_probes(struct run *run)
 static void wait_half(struct run *run)
 {
     const struct settings *settings = run->settings;
-    bool late[CONFIG_MOUNTS_MAX];
+    bool late[CONFIG_MOUNTS_MAX] = {0};
     int64_t half_ms = run->start_ms + settings->init_deadline_ms / 2 + settings->init_lock_hold_ms;
 
     if (wait_for_probes(run, earlier(half_ms, run->deadline_ms)) || run->stopped_by)
@@ -232,7 +232,7 @@ static void attempt(struct run *run, struct report *report)
 static void finish_aws(struct run *run, struct report *report)
 {
     const struct settings *settings = run->settings;
-    bool failed[CONFIG_MOUNTS_MAX], any = false;
+    bool failed[CONFIG_MOUNTS_MAX] = {0}, any = false;
     for (size_t i = 0; i < run->n; i++) {
         failed[i] = report_first_failure(&report->mounts[i]) != NULL;
         any = any || failed[i];

@@ -77,7 +77,7 @@ static int copy_into(int source, const char *directory, off_t *ret_size, struct 
 int install_tools(const char *directory, char *ret_what, size_t size, struct error *err)
 {
     _cleanup_close_ int source = -1;
-    off_t bytes;
+    off_t bytes = 0;
     int r = open_source(&source, err);
     if (r == 0)
         r = copy_into(source, directory, &bytes, err);

@@ -191,7 +191,7 @@ static void test_point(void **state)
 
 static void set_policy(const char *text)
 {
-    strcpy(facts.file_systems[0].policy, text);
+    snprintf(facts.file_systems[0].policy, sizeof(facts.file_systems[0].policy), "%s", text);
 }
 
 static void test_policy(void **state)
