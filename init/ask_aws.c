@@ -311,10 +311,9 @@ int ask_aws_start(const struct aws_wish *wish, struct child *ret_child, struct e
     if (r < 0)
         return r;
     struct aws_facts *facts = child.shared;
-    /* The instance's credentials are not the task's, and may be worth a try only to explain. */
     facts->no_source = !source || strcmp(source->name, "instance metadata service") == 0;
     list_file_systems(wish, facts);
-    if (!facts->no_source || wish->api || wish->sts)
+    if (!facts->no_source || (source && wish->instance))
         r = child_start(&child, run, wish, err);
     else
         child.ended = true;

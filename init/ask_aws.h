@@ -29,6 +29,7 @@ enum { ASK_TARGETS_MAX = 16, ASK_POLICY_MAX_BYTES = 24 * 1024 };
 struct aws_wish {
     bool api; /* metadata and EFS, not only credentials */
     bool sts;
+    bool instance; /* with the instance's credentials, if the task has none of its own */
     int64_t deadline_ms;
     size_t n;
     struct {

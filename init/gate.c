@@ -132,6 +132,7 @@ static void start_aws(struct run *run, const bool *about)
     struct aws_wish wish = {
         .api = about != NULL,
         .sts = run->settings->init_sts || found->explaining,
+        .instance = run->settings->init_aws_checks == AWS_CHECKS_ALWAYS || run->settings->init_sts,
         .deadline_ms = run->deadline_ms - ANSWER_SPARE_MS,
         .n = run->n,
     };

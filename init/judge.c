@@ -134,7 +134,9 @@ void judge_aws(const struct findings *f, struct report *report)
     for (size_t c = 0; c < report->task.n; c++)
         report->task.checks[c].explains =
             f->explaining && report->task.checks[c].verdict != VERDICT_FAIL;
-    for (size_t i = 0; f->asked_api && i < report->n; i++)
+    const struct aws_facts *facts = f->aws.shared;
+    bool could_ask = f->asked_api && !(f->explaining && facts->no_source);
+    for (size_t i = 0; could_ask && i < report->n; i++)
         if (f->asked_about[i])
             judge_behind_mount(f, i, &report->mounts[i]);
 }

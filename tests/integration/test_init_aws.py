@@ -224,6 +224,10 @@ def held_up(root):
             for identifier in ("fs", "target", "policy", "point"):
                 gate.says(identifier, "unknown", "not checked")
             Gate(root, "--deadline=2s", "--as=1000:1000", env=everything, mode=0o700).end(22, "mode 0700", seconds=(1.7, 2.9))
+            # A task without a role: its instance is not asked, wherever that would lead.
+            nobody = {**everything, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "", "AWS_EC2_METADATA_DISABLED": "",
+                      "AWS_EC2_METADATA_SERVICE_ENDPOINT": dead.url}
+            Gate(root, "--deadline=8s", "--as=1000:1000", env=nobody, mode=0o700).end(22, seconds=(0, 1.5)).says("role", "skip")
             no_region = {k: v for k, v in everything.items() if k != "AWS_REGION"}
             Gate(root, "--deadline=2s", "--aws-checks=always", env={**no_region, "AWS_REGION": ""}).end(0, seconds=(1.7, 2.9))
 
