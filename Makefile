@@ -97,7 +97,7 @@ unit: all $(UNIT) fuzz-corpus ## run the unit tests
 FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 20
 FUZZ_CFLAGS   = -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_LIB     := $(LIB_SRC:%.c=$(BUILD)/fuzz/obj/%.o)
+FUZZ_LIB     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(LIB_SRC) init/policy.c)
 
 fuzz: $(FUZZ:%=$(BUILD)/fuzz/%) ## feed every fuzz target for FUZZ_SECONDS
 	$(Q)for name in $(FUZZ); do \
@@ -123,7 +123,7 @@ $(FUZZ:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/drive
 fuzz-corpus: $(FUZZ:%=$(BUILD)/fuzz/replay-%) ## what has to parse in the corpus parses, and the rest does not
 	$(Q)for name in $(FUZZ); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name || exit 1; done
 
-$(FUZZ:%=$(BUILD)/fuzz/replay-%): $(BUILD)/fuzz/replay-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/lib.a
+$(FUZZ:%=$(BUILD)/fuzz/replay-%): $(BUILD)/fuzz/replay-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/init.a $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
