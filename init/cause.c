@@ -143,6 +143,52 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
     [CAUSE_INTERRUPTED] =
         {"Interrupted", 75, "the gate was stopped by a signal",
          "Start it again; if ECS stopped it, the reason stands in the task's stoppedReason."},
+    [CAUSE_REGION_UNKNOWN] = {"RegionUnknown", 80, "the AWS region is not known",
+                              "Set AWS_REGION or add --region; Fargate, and the ECS agent from "
+                              "version 1.104.0 on, set it for every container."},
+    [CAUSE_FILE_SYSTEM_UNAVAILABLE] =
+        {"FileSystemUnavailable", 81, "the file system does not exist or is not available",
+         "Correct the file system id and the region, or wait until EFS shows it as available."},
+    [CAUSE_NO_MOUNT_TARGET] = {"NoMountTarget", 82,
+                               "the file system has no available mount target in this zone",
+                               "Create a mount target in a subnet of this zone, or run the task in "
+                               "subnets of zones that have one."},
+    [CAUSE_NAME_NOT_RESOLVED] =
+        {"NameNotResolved", 83, "the name of the file system has no address",
+         "Set enableDnsSupport and enableDnsHostnames of the VPC, let containers ask its DNS "
+         "server (AmazonProvidedDNS), and check that the file system has a mount target in this "
+         "zone of this VPC; the name of a new one takes about 90 seconds."},
+    [CAUSE_CONNECTION_REFUSED] = {"ConnectionRefused", 84,
+                                  "nothing listens on port 2049 of the address",
+                                  "Check that the address is a mount target's, and that no "
+                                  "firewall rejects the connection."},
+    [CAUSE_CONNECTION_TIMED_OUT] =
+        {"ConnectionTimedOut", 85, "nothing answers on port 2049 of the address",
+         "Let the security group of the mount target accept TCP port 2049 from the task's security "
+         "group, let the task's group send there, and let the network ACLs of both subnets pass it "
+         "both ways."},
+    [CAUSE_NETWORK_UNREACHABLE] =
+        {"NetworkUnreachable", 86, "there is no way to the address",
+         "Run the task in the VPC of the mount target, or give its subnet a route there; an IPv6 "
+         "address needs one on the task's side, too."},
+    [CAUSE_CONNECTION_RESET] = {"ConnectionReset", 87, "the other end closes the connection",
+                                "Look for a firewall or proxy that ends connections to port 2049; "
+                                "a mount target that is just being made or changed does it, too."},
+    [CAUSE_NO_NFS_SERVER] = {"NoNfsServer", 88, "no NFS server of version 4 answers at the address",
+                             "Check that the address is a mount target's, and that nothing on the "
+                             "way intercepts port 2049."},
+    [CAUSE_LOOPBACK_ADDRESS] = {"LoopbackAddress", 89,
+                                "the address is this host's own, and nothing connects to it",
+                                "Name the file system, or the address of a mount target. The "
+                                "efs-utils proxy on a loopback address serves one connection at a "
+                                "time: a probe of it can stop the mount that it belongs to."},
+    [CAUSE_ACCESS_POINT_UNUSABLE] =
+        {"AccessPointUnusable", 90,
+         "the access point does not exist, is not available, or is another file system's",
+         "Correct the accessPointId, or the fileSystemId, of the volume."},
+    [CAUSE_POLICY_REFUSES] = {"PolicyRefuses", 91, "the file system policy refuses the mount",
+                              "Allow elasticfilesystem:ClientMount in the file system policy, and "
+                              "remove what denies it."},
 };
 
 enum cause cause_from_errno(int error)

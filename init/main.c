@@ -12,6 +12,7 @@
 
 #include "init/gate.h"
 #include "init/install.h"
+#include "init/preflight.h"
 #include "init/report.h"
 #include "lib/cleanup.h"
 #include "lib/fs.h"
@@ -44,6 +45,7 @@ static void print_help(void)
 {
     puts(
         "usage: efs-init [options] [PATH[=FILE_SYSTEM_ID][:rw|:ro] ...]\n"
+        "       efs-init preflight [options] FILE_SYSTEM_ID | DNS_NAME | IP_ADDRESS\n"
         "\n"
         "Checks that each PATH is on EFS and can be used as asked, says what is wrong if not, and\n"
         "writes the ready report RUN_DIR/" READY_FILE ". Exits with 0, or one code per cause.\n");
@@ -133,6 +135,8 @@ static int print_settings(const struct settings *settings)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "preflight") == 0)
+        return preflight_main(argc - 1, argv + 1);
     _cleanup_(cleanup_settings_p) struct settings settings = {0};
     _cleanup_(cleanup_report_p) struct report report = {0};
     _cleanup_(expect_release) struct expectations expect = {0};

@@ -13,6 +13,18 @@
 
 #include "lib/clock.h"
 
+const char *const nfs_ping_result_names[] = {
+    [NFS_PING_OK] = "ok",
+    [NFS_PING_LOOPBACK] = "loopback",
+    [NFS_PING_REFUSED] = "refused",
+    [NFS_PING_TIMED_OUT] = "timed out",
+    [NFS_PING_UNREACHABLE] = "unreachable",
+    [NFS_PING_RESET] = "reset",
+    [NFS_PING_SILENT] = "silent",
+    [NFS_PING_NOT_NFS] = "not NFS",
+    [NFS_PING_ERROR] = "error",
+};
+
 /* ---- addresses ---- */
 
 bool nfs_address_from(const struct sockaddr *address, struct nfs_address *ret_address)
@@ -161,6 +173,7 @@ static void end(struct nfs_ping *ping, enum nfs_ping_result result, int error)
 {
     nfs_ping_stop(ping);
     ping->result = result;
+    ping->took_us = clock_now_us() - ping->started_us;
     ping->error = error;
 }
 

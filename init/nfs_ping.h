@@ -45,6 +45,8 @@ enum nfs_ping_result {
     NFS_PING_ERROR,       /* anything else: error is the errno */
 };
 
+extern const char *const nfs_ping_result_names[];
+
 enum nfs_ping_state { NFS_PING_CONNECTING, NFS_PING_SENDING, NFS_PING_READING, NFS_PING_ENDED };
 
 struct nfs_ping {
@@ -56,6 +58,7 @@ struct nfs_ping {
     int64_t deadline_ms, last_ms; /* of this state, of all */
     int64_t started_us;
     int64_t connect_us, reply_us; /* -1: did not come so far */
+    int64_t took_us;              /* of all, when it has ended */
     uint32_t xid;
     size_t n_sent, n_read;
     uint8_t reply[NFS_REPLY_MAX];

@@ -13,6 +13,11 @@ static const char *const verdict_names[] = {
     [VERDICT_SKIP] = "skip", [VERDICT_UNKNOWN] = "unknown",
 };
 
+const char *report_verdict_name(enum verdict verdict)
+{
+    return verdict_names[verdict];
+}
+
 const struct check_info check_table[] = {
     {"identity", "can the ids of --as be taken on?"},
     {"path", "is there such a directory, and does it open?"},
@@ -274,7 +279,7 @@ static void set_text(json_t *object, const char *key, const char *text)
         json_object_set_new(object, key, json_string_lossy(text));
 }
 
-static json_t *check_to_json(const struct check *check)
+json_t *report_check_to_json(const struct check *check)
 {
     json_t *object =
         json_pack("{s:s, s:s}", "id", check->id, "verdict", verdict_names[check->verdict]);
@@ -294,7 +299,7 @@ static json_t *checks_to_json(const struct mount_report *mount)
 {
     json_t *checks = json_array();
     for (size_t i = 0; i < mount->n; i++)
-        json_array_append_new(checks, check_to_json(&mount->checks[i]));
+        json_array_append_new(checks, report_check_to_json(&mount->checks[i]));
     return checks;
 }
 

@@ -89,4 +89,7 @@ void report_print_checks(const struct report *report, FILE *out);
 void report_print_answer(const struct report *report, FILE *out);
 json_t *report_to_json(const struct report *report);
 
+const char *report_verdict_name(enum verdict verdict);
+json_t *report_check_to_json(const struct check *check);
+
 #endif

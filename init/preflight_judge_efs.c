@@ -1,0 +1,325 @@
+/* The steps that EFS is asked for: see preflight_judge.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "init/efs_policy.h"
+#include "init/preflight_judge.h"
+
+#define ID(step) preflight_steps[step].id
+
+/* true: there is an answer to judge. Otherwise it says why there is none. */
+static bool answered(const struct preflight_facts *facts, const struct preflight_answer *answer,
+                     enum preflight_step step, const char *permission, struct mount_report *report)
+{
+    struct check *check;
+    switch (answer->state) {
+    case PREFLIGHT_ANSWERED:
+        return true;
+    case PREFLIGHT_NOT_ASKED:
+    case PREFLIGHT_ASKING:
+        if (!facts->wish.file_system_id[0])
+            return false; /* there is nothing to ask about: not worth a line */
+        report_add(report, ID(step), VERDICT_SKIP, "not checked, needs %s",
+                   !facts->region_source                                   ? "the region"
+                   : facts->credentials_answer.state != PREFLIGHT_ANSWERED ? "credentials"
+                                                                           : permission);
+        return false;
+    case PREFLIGHT_LATE:
+        report_add(report, ID(step), VERDICT_UNKNOWN,
+                   "not checked: %s has no answer until the deadline", permission);
+        return false;
+    case PREFLIGHT_FAILED:
+        check = answer->r == -EACCES ? report_add(report, ID(step), VERDICT_UNKNOWN,
+                                                  "not checked, needs %s", permission)
+                                     : report_add(report, ID(step), VERDICT_UNKNOWN,
+                                                  "not checked: %s", answer->err.text);
+        report_detail(check, "%s", answer->err.text);
+        return false;
+    }
+    return false;
+}
+
+static struct check *took(struct check *check, const struct preflight_answer *answer)
+{
+    check->took_us = answer->took_ms * 1000;
+    return check;
+}
+
+/* ---- file system ---- */
+
+void preflight_judge_file_system(const struct preflight_facts *facts, struct mount_report *report)
+{
+    const struct preflight_answer *answer = &facts->file_system_answer;
+    const struct efs_file_system *fs = &facts->file_system;
+    const char *id = facts->wish.file_system_id;
+    if (answer->state == PREFLIGHT_FAILED && answer->r == -ENOENT) {
+        report_fail(report, ID(STEP_FILE_SYSTEM), CAUSE_FILE_SYSTEM_UNAVAILABLE,
+                    "EFS knows no %s in %s", id, facts->region);
+        return;
+    }
+    if (!answered(facts, answer, STEP_FILE_SYSTEM, "elasticfilesystem:DescribeFileSystems", report))
+        return;
+    bool usable = strcmp(fs->state, "available") == 0 || strcmp(fs->state, "updating") == 0;
+    if (!usable) {
+        report_fail(report, ID(STEP_FILE_SYSTEM), CAUSE_FILE_SYSTEM_UNAVAILABLE,
+                    "%s is not available, it is \"%s\"", id, fs->state);
+        return;
+    }
+    took(report_add(report, ID(STEP_FILE_SYSTEM), VERDICT_OK, "%s is %s, %s throughput%s%s", id,
+                    fs->state, fs->throughput_mode[0] ? fs->throughput_mode : "unknown",
+                    fs->availability_zone_name[0] ? ", One Zone in " : "",
+                    fs->availability_zone_name),
+         answer);
+}
+
+/* ---- mount targets ---- */
+
+static void list_zones(const struct preflight_facts *facts, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < facts->targets.n && used < size; i++) {
+        const struct efs_mount_target *target = &facts->targets.items[i];
+        const char *id = target->availability_zone_id, *name = target->availability_zone_name;
+        used += (size_t)snprintf(text + used, size - used, "%s%s%s%s%s", i ? ", " : "",
+                                 name[0] ? name : id, name[0] && id[0] ? " (" : "",
+                                 name[0] ? id : "", name[0] && id[0] ? ")" : "");
+    }
+}
+
+static void judge_own_target(const struct preflight_facts *facts,
+                             const struct efs_mount_target *target, struct mount_report *report)
+{
+    if (strcmp(target->state, "available") == 0) {
+        took(report_add(report, ID(STEP_MOUNT_TARGET), VERDICT_OK,
+                        "%s in this zone is available: %s%s%s, subnet %s", target->id, target->ipv4,
+                        target->ipv4[0] && target->ipv6[0] ? " and " : "", target->ipv6,
+                        target->subnet_id),
+             &facts->targets_answer);
+        return;
+    }
+    struct check *check =
+        report_fail(report, ID(STEP_MOUNT_TARGET), CAUSE_NO_MOUNT_TARGET,
+                    "%s in this zone is not available, it is \"%s\"", target->id, target->state);
+    if (strcmp(target->state, "creating") == 0 || strcmp(target->state, "updating") == 0)
+        report_fix(check, "Wait until EFS shows it as available, and then about 90 seconds more "
+                          "for its name.");
+}
+
+static void judge_targets(const struct preflight_facts *facts, struct mount_report *report)
+{
+    char zones[512];
+    const struct preflight_answer *answer = &facts->targets_answer;
+    const char *zone = facts->zone[0] ? facts->zone : facts->zone_id;
+    if (!answered(facts, answer, STEP_MOUNT_TARGET, "elasticfilesystem:DescribeMountTargets",
+                  report))
+        return;
+    int own = preflight_own_target(facts);
+    list_zones(facts, zones, sizeof(zones));
+    if (own >= 0) {
+        judge_own_target(facts, &facts->targets.items[own], report);
+    } else if (facts->targets.n == 0) {
+        report_fail(report, ID(STEP_MOUNT_TARGET), CAUSE_NO_MOUNT_TARGET,
+                    "%s has no mount target at all", facts->wish.file_system_id);
+    } else if (zone[0]) {
+        report_fail(report, ID(STEP_MOUNT_TARGET), CAUSE_NO_MOUNT_TARGET,
+                    "%s has no mount target in %s, only in %s", facts->wish.file_system_id, zone,
+                    zones);
+    } else {
+        report_add(report, ID(STEP_MOUNT_TARGET), VERDICT_UNKNOWN,
+                   "%zu, in %s; in which zone this is was not found out", facts->targets.n, zones);
+    }
+}
+
+static void judge_groups(const struct preflight_facts *facts, struct mount_report *report)
+{
+    /* Whether they let this task in is seen by connecting, which needs no permission. */
+    if (facts->targets_answer.state == PREFLIGHT_ANSWERED && facts->targets.n > 0 &&
+        answered(facts, &facts->groups_answer, STEP_GROUPS,
+                 "elasticfilesystem:DescribeMountTargetSecurityGroups", report))
+        took(report_add(report, ID(STEP_GROUPS), VERDICT_OK, "%s",
+                        facts->groups[0] ? facts->groups : "none"),
+             &facts->groups_answer);
+}
+
+void preflight_judge_targets(const struct preflight_facts *facts, struct mount_report *report)
+{
+    judge_targets(facts, report);
+    judge_groups(facts, report);
+}
+
+/* ---- access point ---- */
+
+static bool may_write(const struct efs_access_point *point)
+{
+    mode_t needed = point->uid == point->creation_uid   ? 0300
+                    : point->gid == point->creation_gid ? 0030
+                                                        : 0003;
+    return point->uid == 0 || (point->creation_mode & needed) == needed;
+}
+
+static void judge_root(const struct efs_access_point *point, const char *identity,
+                       struct mount_report *report)
+{
+    struct check *check;
+    if (strcmp(point->root_path, "/") == 0) {
+        report_add(report, ID(STEP_ACCESS_POINT), VERDICT_OK, "%s: the root of the file system, %s",
+                   point->id, identity);
+    } else if (!point->has_creation) {
+        check = report_add(report, ID(STEP_ACCESS_POINT), VERDICT_WARN,
+                           "%s: root directory %s, %s; EFS does not make this directory, and if it "
+                           "is missing the mount fails with \"No such file or directory\"",
+                           point->id, point->root_path, identity);
+        report_fix(check, "Make the directory, or a new access point with creationInfo, which "
+                          "makes it.");
+    } else if (point->has_posix_user && !may_write(point)) {
+        check = report_add(report, ID(STEP_ACCESS_POINT), VERDICT_WARN,
+                           "%s: root directory %s, made as %u:%u with mode %04o if it is missing, "
+                           "where %s may not write",
+                           point->id, point->root_path, point->creation_uid, point->creation_gid,
+                           point->creation_mode, identity);
+        report_fix(check, "Make a new access point whose creationInfo gives the directory to its "
+                          "posixUser.");
+    } else {
+        report_add(report, ID(STEP_ACCESS_POINT), VERDICT_OK,
+                   "%s: root directory %s, made as %u:%u with mode %04o if it is missing, %s",
+                   point->id, point->root_path, point->creation_uid, point->creation_gid,
+                   point->creation_mode, identity);
+    }
+}
+
+static void judge_point(const struct preflight_facts *facts, struct mount_report *report)
+{
+    char identity[64] = "everyone keeps their own identity";
+    const struct efs_access_point *point = &facts->point;
+    const struct preflight_answer *answer = &facts->point_answer;
+    const char *id = facts->wish.access_point;
+    if (!id[0])
+        return;
+    if (answer->state == PREFLIGHT_FAILED && answer->r == -ENOENT) {
+        report_fail(report, ID(STEP_ACCESS_POINT), CAUSE_ACCESS_POINT_UNUSABLE,
+                    "EFS knows no %s in %s", id, facts->region);
+        return;
+    }
+    if (!answered(facts, answer, STEP_ACCESS_POINT, "elasticfilesystem:DescribeAccessPoints",
+                  report))
+        return;
+    if (point->has_posix_user)
+        snprintf(identity, sizeof(identity), "everyone acts as %u:%u", point->uid, point->gid);
+    if (strcmp(point->file_system_id, facts->wish.file_system_id) != 0)
+        report_fail(report, ID(STEP_ACCESS_POINT), CAUSE_ACCESS_POINT_UNUSABLE,
+                    "%s belongs to %s, not to %s", id, point->file_system_id,
+                    facts->wish.file_system_id);
+    else if (strcmp(point->state, "available") != 0)
+        report_fail(report, ID(STEP_ACCESS_POINT), CAUSE_ACCESS_POINT_UNUSABLE,
+                    "%s is not available, it is \"%s\"", id, point->state);
+    else
+        judge_root(point, identity, report);
+}
+
+/* ---- policy ---- */
+
+static void put_needs(const struct efs_policy_needs *needs, const char *point, char *text,
+                      size_t size)
+{
+    snprintf(text, size, "%s%s%s%s%s", needs->tls ? "TLS" : "nothing", needs->iam ? ", IAM" : "",
+             needs->access_point ? ", " : "",
+             needs->access_point ? point[0] ? point : "an access point" : "",
+             needs->role_decides ? ", and a role that its own policies allow it" : "");
+}
+
+static void fix_needs(const struct efs_policy_needs *needs, struct check *check)
+{
+    report_fix(check,
+               "In the volume's efsVolumeConfiguration set transitEncryption to ENABLED%s%s.",
+               needs->iam ? ", authorizationConfig.iam to ENABLED (with a taskRoleArn that may do "
+                            "elasticfilesystem:ClientMount)"
+                          : "",
+               needs->access_point ? ", and authorizationConfig.accessPointId" : "");
+}
+
+static void judge_needs(const struct preflight_facts *facts, const struct efs_policy_needs *needs,
+                        struct mount_report *report)
+{
+    char text[256];
+    const char *rights = needs->write && needs->root ? "may mount, write and be root"
+                         : needs->write              ? "may mount and write, but not be root"
+                         : needs->root               ? "may mount and be root, but not write"
+                                                     : "may mount, but not write or be root";
+    put_needs(needs, facts->wish.access_point, text, sizeof(text));
+    if (needs->verdict == EFS_POLICY_REFUSES) {
+        report_fail(report, ID(STEP_POLICY), CAUSE_POLICY_REFUSES,
+                    "the policy of %s lets nobody mount%s%s", facts->wish.file_system_id,
+                    facts->wish.access_point[0] ? " by " : "", facts->wish.access_point);
+    } else if (needs->verdict == EFS_POLICY_DEPENDS) {
+        struct check *check = report_add(report, ID(STEP_POLICY), VERDICT_UNKNOWN,
+                                         "asks for %s, and depends on %s, which is not known here",
+                                         text, needs->unknown);
+        if (needs->tls)
+            fix_needs(needs, check);
+    } else if (needs->tls) {
+        struct check *check = report_add(report, ID(STEP_POLICY), VERDICT_WARN,
+                                         "asks for %s; who has that %s", text, rights);
+        fix_needs(needs, check);
+    } else {
+        report_add(report, ID(STEP_POLICY), VERDICT_OK, "asks for nothing; everyone %s", rights);
+    }
+}
+
+static void judge_policy(const struct preflight_facts *facts, struct mount_report *report)
+{
+    struct efs_policy_needs needs;
+    struct error err;
+    if (!answered(facts, &facts->policy_answer, STEP_POLICY,
+                  "elasticfilesystem:DescribeFileSystemPolicy", report))
+        return;
+    if (!facts->policy)
+        report_add(report, ID(STEP_POLICY), VERDICT_OK,
+                   "there is none: everyone who reaches a mount target may mount, write and be "
+                   "root");
+    else if (efs_policy_read(facts->policy, facts->wish.access_point, facts->role_arn, &needs,
+                             &err) < 0)
+        report_add(report, ID(STEP_POLICY), VERDICT_UNKNOWN, "not understood: %s", err.text);
+    else
+        judge_needs(facts, &needs, report);
+}
+
+/* ---- credentials ---- */
+
+static void judge_credentials(const struct preflight_facts *facts, struct mount_report *report)
+{
+    const struct preflight_answer *answer = &facts->credentials_answer;
+    switch (answer->state) {
+    case PREFLIGHT_NOT_ASKED:
+    case PREFLIGHT_ASKING:
+        break;
+    case PREFLIGHT_ANSWERED:
+        took(report_add(report, ID(STEP_CREDENTIALS), VERDICT_OK, "from the %s%s%s",
+                        facts->credentials_source, facts->role_arn[0] ? ", of " : "",
+                        facts->role_arn),
+             answer);
+        break;
+    case PREFLIGHT_FAILED:
+        /* On a host, and in tasks that share its network, the instance is asked when nothing else
+         * is there: no answer is no fault of the task. */
+        if (answer->r == -ENOENT || strcmp(facts->credentials_source, "instance") == 0)
+            report_add(report, ID(STEP_CREDENTIALS), VERDICT_SKIP,
+                       "there are none here: without a taskRoleArn a volume cannot use "
+                       "authorizationConfig.iam, and EFS was asked nothing");
+        else
+            report_fail(report, ID(STEP_CREDENTIALS), CAUSE_NO_CREDENTIALS, "%s", answer->err.text);
+        break;
+    case PREFLIGHT_LATE:
+        report_add(report, ID(STEP_CREDENTIALS), VERDICT_UNKNOWN,
+                   "they did not come until the deadline, and EFS was asked nothing");
+        break;
+    }
+}
+
+void preflight_judge_access(const struct preflight_facts *facts, struct mount_report *report)
+{
+    judge_point(facts, report);
+    judge_policy(facts, report);
+    judge_credentials(facts, report);
+}
