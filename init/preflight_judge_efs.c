@@ -303,7 +303,8 @@ static void judge_credentials(const struct preflight_facts *facts, struct mount_
     case PREFLIGHT_FAILED:
         /* On a host, and in tasks that share its network, the instance is asked when nothing else
          * is there: no answer is no fault of the task. */
-        if (answer->r == -ENOENT || strcmp(facts->credentials_source, "instance") == 0)
+        if (answer->r == -ENOENT ||
+            strncmp(facts->credentials_source, "instance", strlen("instance")) == 0)
             report_add(report, ID(STEP_CREDENTIALS), VERDICT_SKIP,
                        "there are none here: without a taskRoleArn a volume cannot use "
                        "authorizationConfig.iam, and EFS was asked nothing");
