@@ -19,7 +19,10 @@ struct request {
     char *unknown;               /* of efs_policy_needs */
 };
 
-static enum truth opposite(enum truth value) { return YES - value; }
+static enum truth opposite(enum truth value)
+{
+    return YES - value;
+}
 
 static enum truth undecided(const struct request *request, const char *what)
 {

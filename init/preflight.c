@@ -87,34 +87,35 @@ static bool read_arn(const char *arn, struct preflight_wish *wish)
     return true;
 }
 
+static bool is_name(const char *text)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t length = strlen(text);
+    if (length == 0 || length > 253 || strspn(text, letters) != length || strchr("-.", text[0]))
+        return false;
+    /* More likely an id or an address with a typing error: */
+    const char *last = strrchr(text, '.');
+    last = last ? last + 1 : text;
+    bool number = last[0] && last[strspn(last, "0123456789")] == '\0';
+    return !number && (strncmp(text, "fs-", 3) != 0 || strchr(text, '.'));
+}
+
 int preflight_parse_target(const char *target, struct preflight_wish *wish, struct error *err)
 {
-    static const char name_letters[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    size_t length = strlen(target);
     if (nfs_address_parse(target, &wish->address)) {
         wish->has_address = true;
-        return 0;
-    }
-    if (is_id(target, "fs-")) {
-        memcpy(wish->file_system_id, target, length + 1);
-        return 0;
-    }
-    if (read_arn(target, wish))
-        return 0;
-    /* A name of one part is more likely an id with a typing error. */
-    bool name = length > 0 && length < 254 && strspn(target, name_letters) == length &&
-                target[0] != '.' && target[0] != '-' && strncmp(target, "fs-", 3) != 0;
-    if (!name && id_length(target, "fs-") > 0)
-        name = target[id_length(target, "fs-")] == '.' && strspn(target, name_letters) == length &&
-               length < 254;
-    if (!name)
+    } else if (is_id(target, "fs-")) {
+        snprintf(wish->file_system_id, sizeof(wish->file_system_id), "%s", target);
+    } else if (is_name(target)) {
+        snprintf(wish->name, sizeof(wish->name), "%s", target);
+        read_efs_name(target, wish);
+    } else if (!read_arn(target, wish)) {
         return error_set(err, EINVAL,
                          "\"%.100s\" is no file system id (fs-0123456789abcdef0), DNS name or IP "
                          "address",
                          target);
-    memcpy(wish->name, target, length + 1);
-    read_efs_name(target, wish);
+    }
     return 0;
 }
 

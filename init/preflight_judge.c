@@ -55,9 +55,6 @@ static void judge_region(const struct preflight_facts *facts, struct mount_repor
     if (facts->region_source)
         report_add(report, ID(STEP_REGION), VERDICT_OK, "%s, by %s", facts->region,
                    facts->region_source);
-    else if (facts->wish.has_address || facts->wish.name[0])
-        report_add(report, ID(STEP_REGION), VERDICT_SKIP, "not needed for %s",
-                   facts->wish.has_address ? "an address" : facts->wish.name);
     else
         report_fail(report, ID(STEP_REGION), CAUSE_REGION_UNKNOWN, "%s",
                     facts->region_err.text[0] ? facts->region_err.text
@@ -334,11 +331,14 @@ static void judge_servers(const struct preflight_facts *facts, struct mount_repo
 
 void preflight_judge(const struct preflight_facts *facts, struct mount_report *report)
 {
-    judge_region(facts, report);
-    judge_zone(facts, report);
+    if (facts->wish.file_system_id[0]) { /* nothing else needs them */
+        judge_region(facts, report);
+        judge_zone(facts, report);
+    }
     preflight_judge_file_system(facts, report);
     preflight_judge_targets(facts, report);
-    judge_name(facts, report);
+    if (!facts->wish.has_address)
+        judge_name(facts, report);
     judge_zone_name(facts, report);
     judge_servers(facts, report);
     preflight_judge_access(facts, report);
