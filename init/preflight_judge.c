@@ -242,7 +242,7 @@ static void put_result(const struct preflight_facts *facts, const struct preflig
 {
     const struct nfs_ping *ping = &address->ping;
     char at[256];
-    long long took_ms = ping->took_us / 1000;
+    double took_s = (double)ping->took_us / 1e6;
     put_place(facts, address, at, sizeof(at));
     switch (ping->result) {
     case NFS_PING_OK:
@@ -256,7 +256,7 @@ static void put_result(const struct preflight_facts *facts, const struct preflig
         snprintf(text, size, "%s refuses connections to port %d", at, NFS_PORT);
         break;
     case NFS_PING_TIMED_OUT:
-        snprintf(text, size, "%s does not answer on port %d within %lld ms", at, NFS_PORT, took_ms);
+        snprintf(text, size, "%s does not answer on port %d within %.1f s", at, NFS_PORT, took_s);
         break;
     case NFS_PING_UNREACHABLE:
         snprintf(text, size, "%s cannot be reached from here: %s (%s)", at,
@@ -270,8 +270,8 @@ static void put_result(const struct preflight_facts *facts, const struct preflig
     case NFS_PING_SILENT:
         snprintf(text, size,
                  "%s accepts a connection to port %d, and does not answer an NFS call within "
-                 "%lld ms",
-                 at, NFS_PORT, took_ms);
+                 "%.1f s",
+                 at, NFS_PORT, took_s);
         break;
     case NFS_PING_NOT_NFS:
         snprintf(text, size, "%s accepts a connection to port %d, but %s", at, NFS_PORT,

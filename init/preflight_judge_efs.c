@@ -220,51 +220,52 @@ static void judge_point(const struct preflight_facts *facts, struct mount_report
 
 /* ---- policy ---- */
 
-static void put_needs(const struct efs_policy_needs *needs, const char *point, char *text,
-                      size_t size)
+/* Through an access point ECS mounts with TLS anyway. */
+static bool asks_for_more(const struct efs_policy_needs *needs, const char *point)
 {
-    snprintf(text, size, "%s%s%s%s%s", needs->tls ? "TLS" : "nothing", needs->iam ? ", IAM" : "",
-             needs->access_point ? ", " : "",
-             needs->access_point ? point[0] ? point : "an access point" : "",
-             needs->role_decides ? ", and a role that its own policies allow it" : "");
+    return needs->iam || (needs->tls && !point[0]);
 }
 
-static void fix_needs(const struct efs_policy_needs *needs, struct check *check)
+static void fix_needs(const struct efs_policy_needs *needs, const char *point, struct check *check)
 {
     report_fix(check,
                "In the volume's efsVolumeConfiguration set transitEncryption to ENABLED%s%s.",
                needs->iam ? ", authorizationConfig.iam to ENABLED (with a taskRoleArn that may do "
                             "elasticfilesystem:ClientMount)"
                           : "",
-               needs->access_point ? ", and authorizationConfig.accessPointId" : "");
+               needs->access_point && !point[0] ? ", and authorizationConfig.accessPointId" : "");
 }
 
 static void judge_needs(const struct preflight_facts *facts, const struct efs_policy_needs *needs,
                         struct mount_report *report)
 {
-    char text[256];
+    const char *point = facts->wish.access_point;
+    bool more = asks_for_more(needs, point);
+    char asks[128];
     const char *rights = needs->write && needs->root ? "may mount, write and be root"
                          : needs->write              ? "may mount and write, but not be root"
                          : needs->root               ? "may mount and be root, but not write"
                                                      : "may mount, but not write or be root";
-    put_needs(needs, facts->wish.access_point, text, sizeof(text));
+    snprintf(asks, sizeof(asks), "asks for %s%s%s%s",
+             more       ? "TLS"
+             : point[0] ? "nothing but the TLS of an access point"
+                        : "nothing",
+             needs->iam ? ", IAM" : "", needs->access_point && !point[0] ? ", an access point" : "",
+             needs->role_decides ? ", a role whose own policies allow it" : "");
     if (needs->verdict == EFS_POLICY_REFUSES) {
         report_fail(report, ID(STEP_POLICY), CAUSE_POLICY_REFUSES,
                     "the policy of %s lets nobody mount%s%s", facts->wish.file_system_id,
-                    facts->wish.access_point[0] ? " by " : "", facts->wish.access_point);
-    } else if (needs->verdict == EFS_POLICY_DEPENDS) {
-        struct check *check = report_add(report, ID(STEP_POLICY), VERDICT_UNKNOWN,
-                                         "asks for %s, and depends on %s, which is not known here",
-                                         text, needs->unknown);
-        if (needs->tls)
-            fix_needs(needs, check);
-    } else if (needs->tls) {
-        struct check *check = report_add(report, ID(STEP_POLICY), VERDICT_WARN,
-                                         "asks for %s; who has that %s", text, rights);
-        fix_needs(needs, check);
-    } else {
-        report_add(report, ID(STEP_POLICY), VERDICT_OK, "asks for nothing; everyone %s", rights);
+                    point[0] ? " by " : "", point);
+        return;
     }
+    struct check *check =
+        needs->verdict == EFS_POLICY_DEPENDS
+            ? report_add(report, ID(STEP_POLICY), VERDICT_UNKNOWN,
+                         "%s, and depends on %s, which is not known here", asks, needs->unknown)
+            : report_add(report, ID(STEP_POLICY), more ? VERDICT_WARN : VERDICT_OK, "%s; %s %s",
+                         asks, more ? "who has that" : "everyone", rights);
+    if (more)
+        fix_needs(needs, point, check);
 }
 
 static void judge_policy(const struct preflight_facts *facts, struct mount_report *report)
