@@ -126,7 +126,7 @@ static void print_checks(const struct mount_report *report, const struct check *
     for (size_t i = 0; i < report->n; i++) {
         const struct check *check = &report->checks[i];
         bool with_fix = check->fix[0] && check != failure; /* the answer has that one's */
-        fprintf(stderr, "efs-init preflight: %-7s %-12s %s%s%s\n",
+        fprintf(stderr, "efs-init preflight: %-7s %-9s %s%s%s\n",
                 report_verdict_name(check->verdict), check->id, check->message,
                 with_fix ? ". " : "", with_fix ? check->fix : "");
     }
@@ -206,10 +206,7 @@ static void print_json(const struct preflight_facts *facts, const struct mount_r
     set_text(object, "availability_zone", facts->zone);
     set_text(object, "availability_zone_id", facts->zone_id);
     set_text(object, "task", facts->metadata.task_arn);
-    json_t *checks = json_array();
-    for (size_t i = 0; i < report->n; i++)
-        json_array_append_new(checks, report_check_to_json(&report->checks[i]));
-    json_object_set_new(object, "checks", checks);
+    json_object_set_new(object, "checks", report_checks_to_json(report));
     json_object_set_new(object, "addresses", addresses_to_json(facts));
     json_dumpf(object, stdout, JSON_INDENT(2));
     putchar('\n');

@@ -6,29 +6,6 @@
 
 #include "lib/cleanup.h"
 
-const struct preflight_step_info preflight_steps[PREFLIGHT_STEPS] = {
-    [STEP_REGION] = {"region", "is the region known, by the name, --region, AWS_REGION or the "
-                               "task's ARN?"},
-    [STEP_ZONE] = {"zone", "in which availability zone is this, by --az or the task's metadata?"},
-    [STEP_FILE_SYSTEM] = {"file-system", "does EFS know the file system, and is it available?"},
-    [STEP_MOUNT_TARGET] = {"mount-target",
-                           "is there a mount target in this zone, and is it available?"},
-    [STEP_GROUPS] = {"groups", "which security groups does that mount target have?"},
-    [STEP_NAME] = {"name", "which IPv4 and IPv6 addresses does the name of the file system have?"},
-    [STEP_NAME_DOT] = {"name-dot", "has it the same with a dot behind it, which keeps search "
-                                   "domains out?"},
-    [STEP_NAME_ZONE] = {"name-zone", "has it addresses with the zone before it?"},
-    [STEP_SERVER] = {"server", "can each address be connected to on port 2049, and does an NFS "
-                               "server of version 4 answer there?"},
-    [STEP_ACCESS_POINT] = {"access-point", "does the access point of --access-point exist, and "
-                                           "what does it make of root directory and identity?"},
-    [STEP_POLICY] = {"policy", "what does the file system policy ask of a mount: TLS, IAM, an "
-                               "access point?"},
-    [STEP_CREDENTIALS] = {"credentials", "can this task get the credentials of its role?"},
-};
-
-#define ID(step) preflight_steps[step].id
-
 const struct check *preflight_failure(const struct mount_report *report)
 {
     for (size_t i = 0; i < report->n; i++) {
@@ -53,10 +30,9 @@ size_t preflight_count_good(const struct preflight_facts *facts)
 static void judge_region(const struct preflight_facts *facts, struct mount_report *report)
 {
     if (facts->region_source)
-        report_add(report, ID(STEP_REGION), VERDICT_OK, "%s, by %s", facts->region,
-                   facts->region_source);
+        report_add(report, "region", VERDICT_OK, "%s, by %s", facts->region, facts->region_source);
     else
-        report_fail(report, ID(STEP_REGION), CAUSE_REGION_UNKNOWN, "%s",
+        report_fail(report, "region", CAUSE_REGION_UNKNOWN, "%s",
                     facts->region_err.text[0] ? facts->region_err.text
                                               : "the task metadata endpoint did not answer");
 }
@@ -66,13 +42,12 @@ static void judge_zone(const struct preflight_facts *facts, struct mount_report 
     const struct preflight_answer *answer = &facts->metadata_answer;
     const char *by = facts->wish.zone[0] ? "--az" : "the task's metadata";
     if (facts->zone[0] || facts->zone_id[0])
-        report_add(report, ID(STEP_ZONE), VERDICT_OK, "%s%s%s, by %s", facts->zone,
+        report_add(report, "zone", VERDICT_OK, "%s%s%s, by %s", facts->zone,
                    facts->zone[0] && facts->zone_id[0] ? ", " : "", facts->zone_id, by);
     else if (answer->state == PREFLIGHT_FAILED && answer->r == -ENOENT)
-        report_add(report, ID(STEP_ZONE), VERDICT_SKIP,
-                   "not known outside of an ECS task; --az names it");
+        report_add(report, "zone", VERDICT_SKIP, "not known outside of an ECS task; --az names it");
     else
-        report_add(report, ID(STEP_ZONE), VERDICT_UNKNOWN, "not known, --az names it: %s",
+        report_add(report, "zone", VERDICT_UNKNOWN, "not known, --az names it: %s",
                    answer->state == PREFLIGHT_FAILED     ? answer->err.text
                    : answer->state == PREFLIGHT_ANSWERED ? "the task's metadata does not say it"
                                                          : "the task's metadata came too late");
@@ -146,9 +121,9 @@ static void judge_found_name(const struct preflight_facts *facts, struct mount_r
     int other = stranger(facts);
     list_addresses(plain, addresses, sizeof(addresses));
     if (other < 0) {
-        check = report_add(report, ID(STEP_NAME), VERDICT_OK, "%s is %s", plain->name, addresses);
+        check = report_add(report, "name", VERDICT_OK, "%s is %s", plain->name, addresses);
     } else {
-        check = report_add(report, ID(STEP_NAME), VERDICT_WARN,
+        check = report_add(report, "name", VERDICT_WARN,
                            "%s is %s, but %s is no mount target of %s", plain->name, addresses,
                            nfs_address_text(&facts->addresses[other].address, one),
                            facts->wish.file_system_id);
@@ -164,33 +139,33 @@ static void judge_name(const struct preflight_facts *facts, struct mount_report 
     const struct preflight_lookup *dot = &facts->lookups[LOOKUP_DOT];
     char addresses[512];
     if (plain->answer.state == PREFLIGHT_NOT_ASKED) {
-        report_add(report, ID(STEP_NAME), VERDICT_SKIP, "no name to look up");
+        report_add(report, "name", VERDICT_SKIP, "no name to look up");
     } else if (found(plain)) {
         judge_found_name(facts, report);
     } else if (found(dot)) {
-        struct check *check = report_add(report, ID(STEP_NAME), VERDICT_WARN,
+        struct check *check = report_add(report, "name", VERDICT_WARN,
                                          "%s, but there is %s: a search domain gets in the way",
                                          why_not(plain), dot->name);
         report_fix(check, "Remove the search domain from dnsSearchDomains of the container or "
                           "/etc/resolv.conf, or lower its ndots.");
         took(check, &plain->answer);
     } else {
-        took(report_fail(report, ID(STEP_NAME), CAUSE_NAME_NOT_RESOLVED, "%s", why_not(plain)),
+        took(report_fail(report, "name", CAUSE_NAME_NOT_RESOLVED, "%s", why_not(plain)),
              &plain->answer);
     }
     if (dot->answer.state == PREFLIGHT_NOT_ASKED || (!found(plain) && !found(dot)))
         return;
     list_addresses(dot, addresses, sizeof(addresses));
     if (!found(dot)) /* as with /etc/hosts */
-        report_add(report, ID(STEP_NAME_DOT), VERDICT_WARN,
+        report_add(report, "name-dot", VERDICT_WARN,
                    "%s: something other than the name servers of the VPC answers without the dot",
                    why_not(dot));
     else if (found(plain) && !same_addresses(plain, dot))
-        report_add(report, ID(STEP_NAME_DOT), VERDICT_WARN,
+        report_add(report, "name-dot", VERDICT_WARN,
                    "%s is %s: a search domain or /etc/hosts answers without the dot", dot->name,
                    addresses);
     else
-        report_add(report, ID(STEP_NAME_DOT), VERDICT_OK, "%s is %s", dot->name, addresses);
+        report_add(report, "name-dot", VERDICT_OK, "%s is %s", dot->name, addresses);
 }
 
 static void judge_zone_name(const struct preflight_facts *facts, struct mount_report *report)
@@ -201,9 +176,9 @@ static void judge_zone_name(const struct preflight_facts *facts, struct mount_re
         return;
     list_addresses(zone, addresses, sizeof(addresses));
     if (found(zone))
-        report_add(report, ID(STEP_NAME_ZONE), VERDICT_OK, "%s is %s", zone->name, addresses);
+        report_add(report, "name-zone", VERDICT_OK, "%s is %s", zone->name, addresses);
     else
-        report_add(report, ID(STEP_NAME_ZONE), VERDICT_WARN,
+        report_add(report, "name-zone", VERDICT_WARN,
                    "%s: EFS gives a name to each zone that has a mount target", why_not(zone));
 }
 
@@ -303,14 +278,14 @@ static void judge_server(const struct preflight_facts *facts,
     struct check *check;
     put_result(facts, address, text, sizeof(text));
     if (cause == CAUSE_NONE) {
-        check = report_add(report, ID(STEP_SERVER), VERDICT_OK, "%s", text);
+        check = report_add(report, "server", VERDICT_OK, "%s", text);
         check->took_us = address->ping.reply_us;
         return;
     }
     if (address->named && preflight_count_good(facts) == 0) {
-        check = report_fail(report, ID(STEP_SERVER), cause, "%s", text);
+        check = report_fail(report, "server", cause, "%s", text);
     } else {
-        check = report_add(report, ID(STEP_SERVER), VERDICT_WARN, "%s%s", text,
+        check = report_add(report, "server", VERDICT_WARN, "%s%s", text,
                            address->named ? "" : ", but the name does not lead there");
         check->cause = cause;
         report_fix(check, "%s", cause_table[cause].fix);
@@ -323,9 +298,9 @@ static void judge_servers(const struct preflight_facts *facts, struct mount_repo
     for (size_t i = 0; i < facts->n_addresses; i++)
         judge_server(facts, &facts->addresses[i], report);
     if (facts->n_addresses == 0)
-        report_add(report, ID(STEP_SERVER), VERDICT_SKIP, "there is no address to connect to");
+        report_add(report, "server", VERDICT_SKIP, "there is no address to connect to");
     if (facts->n_more > 0)
-        report_add(report, ID(STEP_SERVER), VERDICT_WARN, "%zu more addresses were not tried",
+        report_add(report, "server", VERDICT_WARN, "%zu more addresses were not tried",
                    facts->n_more);
 }
 

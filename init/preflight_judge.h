@@ -15,29 +15,6 @@
 #include "init/preflight_survey.h"
 #include "init/report.h"
 
-enum preflight_step {
-    STEP_REGION,
-    STEP_ZONE,
-    STEP_FILE_SYSTEM,
-    STEP_MOUNT_TARGET,
-    STEP_GROUPS,
-    STEP_NAME,
-    STEP_NAME_DOT,
-    STEP_NAME_ZONE,
-    STEP_SERVER,
-    STEP_ACCESS_POINT,
-    STEP_POLICY,
-    STEP_CREDENTIALS,
-    PREFLIGHT_STEPS
-};
-
-struct preflight_step_info {
-    const char *id;
-    const char *asks; /* a question */
-};
-
-extern const struct preflight_step_info preflight_steps[PREFLIGHT_STEPS];
-
 void preflight_judge(const struct preflight_facts *facts, struct mount_report *report);
 const struct check *preflight_failure(const struct mount_report *report);
 

@@ -6,11 +6,9 @@
 #include "init/efs_policy.h"
 #include "init/preflight_judge.h"
 
-#define ID(step) preflight_steps[step].id
-
 /* true: there is an answer to judge. Otherwise it says why there is none. */
 static bool answered(const struct preflight_facts *facts, const struct preflight_answer *answer,
-                     enum preflight_step step, const char *permission, struct mount_report *report)
+                     const char *id, const char *permission, struct mount_report *report)
 {
     struct check *check;
     switch (answer->state) {
@@ -20,20 +18,19 @@ static bool answered(const struct preflight_facts *facts, const struct preflight
     case PREFLIGHT_ASKING:
         if (!facts->wish.file_system_id[0])
             return false; /* there is nothing to ask about: not worth a line */
-        report_add(report, ID(step), VERDICT_SKIP, "not checked, needs %s",
+        report_add(report, id, VERDICT_SKIP, "not checked, needs %s",
                    !facts->region_source                                   ? "the region"
                    : facts->credentials_answer.state != PREFLIGHT_ANSWERED ? "credentials"
                                                                            : permission);
         return false;
     case PREFLIGHT_LATE:
-        report_add(report, ID(step), VERDICT_UNKNOWN,
-                   "not checked: %s has no answer until the deadline", permission);
+        report_add(report, id, VERDICT_UNKNOWN, "not checked: %s has no answer until the deadline",
+                   permission);
         return false;
     case PREFLIGHT_FAILED:
-        check = answer->r == -EACCES ? report_add(report, ID(step), VERDICT_UNKNOWN,
-                                                  "not checked, needs %s", permission)
-                                     : report_add(report, ID(step), VERDICT_UNKNOWN,
-                                                  "not checked: %s", answer->err.text);
+        check = answer->r == -EACCES
+                    ? report_add(report, id, VERDICT_UNKNOWN, "not checked, needs %s", permission)
+                    : report_add(report, id, VERDICT_UNKNOWN, "not checked: %s", answer->err.text);
         report_detail(check, "%s", answer->err.text);
         return false;
     }
@@ -54,20 +51,20 @@ void preflight_judge_file_system(const struct preflight_facts *facts, struct mou
     const struct efs_file_system *fs = &facts->file_system;
     const char *id = facts->wish.file_system_id;
     if (answer->state == PREFLIGHT_FAILED && answer->r == -ENOENT) {
-        report_fail(report, ID(STEP_FILE_SYSTEM), CAUSE_FILE_SYSTEM_UNAVAILABLE,
-                    "EFS knows no %s in %s", id, facts->region);
+        report_fail(report, "fs", CAUSE_FILE_SYSTEM_UNAVAILABLE, "EFS knows no %s in %s", id,
+                    facts->region);
         return;
     }
-    if (!answered(facts, answer, STEP_FILE_SYSTEM, "elasticfilesystem:DescribeFileSystems", report))
+    if (!answered(facts, answer, "fs", "elasticfilesystem:DescribeFileSystems", report))
         return;
     bool usable = strcmp(fs->state, "available") == 0 || strcmp(fs->state, "updating") == 0;
     if (!usable) {
-        report_fail(report, ID(STEP_FILE_SYSTEM), CAUSE_FILE_SYSTEM_UNAVAILABLE,
+        report_fail(report, "fs", CAUSE_FILE_SYSTEM_UNAVAILABLE,
                     "%s is not available, it is \"%s\"", id, fs->state);
         return;
     }
-    took(report_add(report, ID(STEP_FILE_SYSTEM), VERDICT_OK, "%s is %s, %s throughput%s%s", id,
-                    fs->state, fs->throughput_mode[0] ? fs->throughput_mode : "unknown",
+    took(report_add(report, "fs", VERDICT_OK, "%s is %s, %s throughput%s%s", id, fs->state,
+                    fs->throughput_mode[0] ? fs->throughput_mode : "unknown",
                     fs->availability_zone_name[0] ? ", One Zone in " : "",
                     fs->availability_zone_name),
          answer);
@@ -92,7 +89,7 @@ static void judge_own_target(const struct preflight_facts *facts,
                              const struct efs_mount_target *target, struct mount_report *report)
 {
     if (strcmp(target->state, "available") == 0) {
-        took(report_add(report, ID(STEP_MOUNT_TARGET), VERDICT_OK,
+        took(report_add(report, "target", VERDICT_OK,
                         "%s in this zone is available: %s%s%s, subnet %s", target->id, target->ipv4,
                         target->ipv4[0] && target->ipv6[0] ? " and " : "", target->ipv6,
                         target->subnet_id),
@@ -100,7 +97,7 @@ static void judge_own_target(const struct preflight_facts *facts,
         return;
     }
     struct check *check =
-        report_fail(report, ID(STEP_MOUNT_TARGET), CAUSE_NO_MOUNT_TARGET,
+        report_fail(report, "target", CAUSE_NO_MOUNT_TARGET,
                     "%s in this zone is not available, it is \"%s\"", target->id, target->state);
     if (strcmp(target->state, "creating") == 0 || strcmp(target->state, "updating") == 0)
         report_fix(check, "Wait until EFS shows it as available, and then about 90 seconds more "
@@ -112,22 +109,21 @@ static void judge_targets(const struct preflight_facts *facts, struct mount_repo
     char zones[512];
     const struct preflight_answer *answer = &facts->targets_answer;
     const char *zone = facts->zone[0] ? facts->zone : facts->zone_id;
-    if (!answered(facts, answer, STEP_MOUNT_TARGET, "elasticfilesystem:DescribeMountTargets",
-                  report))
+    if (!answered(facts, answer, "target", "elasticfilesystem:DescribeMountTargets", report))
         return;
     int own = preflight_own_target(facts);
     list_zones(facts, zones, sizeof(zones));
     if (own >= 0) {
         judge_own_target(facts, &facts->targets.items[own], report);
     } else if (facts->targets.n == 0) {
-        report_fail(report, ID(STEP_MOUNT_TARGET), CAUSE_NO_MOUNT_TARGET,
-                    "%s has no mount target at all", facts->wish.file_system_id);
+        report_fail(report, "target", CAUSE_NO_MOUNT_TARGET, "%s has no mount target at all",
+                    facts->wish.file_system_id);
     } else if (zone[0]) {
-        report_fail(report, ID(STEP_MOUNT_TARGET), CAUSE_NO_MOUNT_TARGET,
+        report_fail(report, "target", CAUSE_NO_MOUNT_TARGET,
                     "%s has no mount target in %s, only in %s", facts->wish.file_system_id, zone,
                     zones);
     } else {
-        report_add(report, ID(STEP_MOUNT_TARGET), VERDICT_UNKNOWN,
+        report_add(report, "target", VERDICT_UNKNOWN,
                    "%zu, in %s; in which zone this is was not found out", facts->targets.n, zones);
     }
 }
@@ -136,9 +132,9 @@ static void judge_groups(const struct preflight_facts *facts, struct mount_repor
 {
     /* Whether they let this task in is seen by connecting, which needs no permission. */
     if (facts->targets_answer.state == PREFLIGHT_ANSWERED && facts->targets.n > 0 &&
-        answered(facts, &facts->groups_answer, STEP_GROUPS,
+        answered(facts, &facts->groups_answer, "security",
                  "elasticfilesystem:DescribeMountTargetSecurityGroups", report))
-        took(report_add(report, ID(STEP_GROUPS), VERDICT_OK, "%s",
+        took(report_add(report, "security", VERDICT_OK, "%s",
                         facts->groups[0] ? facts->groups : "none"),
              &facts->groups_answer);
 }
@@ -164,17 +160,17 @@ static void judge_root(const struct efs_access_point *point, const char *identit
 {
     struct check *check;
     if (strcmp(point->root_path, "/") == 0) {
-        report_add(report, ID(STEP_ACCESS_POINT), VERDICT_OK, "%s: the root of the file system, %s",
-                   point->id, identity);
+        report_add(report, "point", VERDICT_OK, "%s: the root of the file system, %s", point->id,
+                   identity);
     } else if (!point->has_creation) {
-        check = report_add(report, ID(STEP_ACCESS_POINT), VERDICT_WARN,
+        check = report_add(report, "point", VERDICT_WARN,
                            "%s: root directory %s, %s; EFS does not make this directory, and if it "
                            "is missing the mount fails with \"No such file or directory\"",
                            point->id, point->root_path, identity);
         report_fix(check, "Make the directory, or a new access point with creationInfo, which "
                           "makes it.");
     } else if (point->has_posix_user && !may_write(point)) {
-        check = report_add(report, ID(STEP_ACCESS_POINT), VERDICT_WARN,
+        check = report_add(report, "point", VERDICT_WARN,
                            "%s: root directory %s, made as %u:%u with mode %04o if it is missing, "
                            "where %s may not write",
                            point->id, point->root_path, point->creation_uid, point->creation_gid,
@@ -182,7 +178,7 @@ static void judge_root(const struct efs_access_point *point, const char *identit
         report_fix(check, "Make a new access point whose creationInfo gives the directory to its "
                           "posixUser.");
     } else {
-        report_add(report, ID(STEP_ACCESS_POINT), VERDICT_OK,
+        report_add(report, "point", VERDICT_OK,
                    "%s: root directory %s, made as %u:%u with mode %04o if it is missing, %s",
                    point->id, point->root_path, point->creation_uid, point->creation_gid,
                    point->creation_mode, identity);
@@ -198,21 +194,19 @@ static void judge_point(const struct preflight_facts *facts, struct mount_report
     if (!id[0])
         return;
     if (answer->state == PREFLIGHT_FAILED && answer->r == -ENOENT) {
-        report_fail(report, ID(STEP_ACCESS_POINT), CAUSE_ACCESS_POINT_UNUSABLE,
-                    "EFS knows no %s in %s", id, facts->region);
+        report_fail(report, "point", CAUSE_ACCESS_POINT_UNUSABLE, "EFS knows no %s in %s", id,
+                    facts->region);
         return;
     }
-    if (!answered(facts, answer, STEP_ACCESS_POINT, "elasticfilesystem:DescribeAccessPoints",
-                  report))
+    if (!answered(facts, answer, "point", "elasticfilesystem:DescribeAccessPoints", report))
         return;
     if (point->has_posix_user)
         snprintf(identity, sizeof(identity), "everyone acts as %u:%u", point->uid, point->gid);
     if (strcmp(point->file_system_id, facts->wish.file_system_id) != 0)
-        report_fail(report, ID(STEP_ACCESS_POINT), CAUSE_ACCESS_POINT_UNUSABLE,
-                    "%s belongs to %s, not to %s", id, point->file_system_id,
-                    facts->wish.file_system_id);
+        report_fail(report, "point", CAUSE_ACCESS_POINT_UNUSABLE, "%s belongs to %s, not to %s", id,
+                    point->file_system_id, facts->wish.file_system_id);
     else if (strcmp(point->state, "available") != 0)
-        report_fail(report, ID(STEP_ACCESS_POINT), CAUSE_ACCESS_POINT_UNUSABLE,
+        report_fail(report, "point", CAUSE_ACCESS_POINT_UNUSABLE,
                     "%s is not available, it is \"%s\"", id, point->state);
     else
         judge_root(point, identity, report);
@@ -253,17 +247,17 @@ static void judge_needs(const struct preflight_facts *facts, const struct efs_po
              needs->iam ? ", IAM" : "", needs->access_point && !point[0] ? ", an access point" : "",
              needs->role_decides ? ", a role whose own policies allow it" : "");
     if (needs->verdict == EFS_POLICY_REFUSES) {
-        report_fail(report, ID(STEP_POLICY), CAUSE_POLICY_REFUSES,
+        report_fail(report, "policy", CAUSE_POLICY_REFUSES,
                     "the policy of %s lets nobody mount%s%s", facts->wish.file_system_id,
                     point[0] ? " by " : "", point);
         return;
     }
     struct check *check =
         needs->verdict == EFS_POLICY_DEPENDS
-            ? report_add(report, ID(STEP_POLICY), VERDICT_UNKNOWN,
+            ? report_add(report, "policy", VERDICT_UNKNOWN,
                          "%s, and depends on %s, which is not known here", asks, needs->unknown)
-            : report_add(report, ID(STEP_POLICY), more ? VERDICT_WARN : VERDICT_OK, "%s; %s %s",
-                         asks, more ? "who has that" : "everyone", rights);
+            : report_add(report, "policy", more ? VERDICT_WARN : VERDICT_OK, "%s; %s %s", asks,
+                         more ? "who has that" : "everyone", rights);
     if (more)
         fix_needs(needs, point, check);
 }
@@ -272,16 +266,16 @@ static void judge_policy(const struct preflight_facts *facts, struct mount_repor
 {
     struct efs_policy_needs needs;
     struct error err;
-    if (!answered(facts, &facts->policy_answer, STEP_POLICY,
+    if (!answered(facts, &facts->policy_answer, "policy",
                   "elasticfilesystem:DescribeFileSystemPolicy", report))
         return;
     if (!facts->policy)
-        report_add(report, ID(STEP_POLICY), VERDICT_OK,
+        report_add(report, "policy", VERDICT_OK,
                    "there is none: everyone who reaches a mount target may mount, write and be "
                    "root");
     else if (efs_policy_read(facts->policy, facts->wish.access_point, facts->role_arn, &needs,
                              &err) < 0)
-        report_add(report, ID(STEP_POLICY), VERDICT_UNKNOWN, "not understood: %s", err.text);
+        report_add(report, "policy", VERDICT_UNKNOWN, "not understood: %s", err.text);
     else
         judge_needs(facts, &needs, report);
 }
@@ -296,9 +290,8 @@ static void judge_credentials(const struct preflight_facts *facts, struct mount_
     case PREFLIGHT_ASKING:
         break;
     case PREFLIGHT_ANSWERED:
-        took(report_add(report, ID(STEP_CREDENTIALS), VERDICT_OK, "from the %s%s%s",
-                        facts->credentials_source, facts->role_arn[0] ? ", of " : "",
-                        facts->role_arn),
+        took(report_add(report, "role", VERDICT_OK, "from the %s%s%s", facts->credentials_source,
+                        facts->role_arn[0] ? ", of " : "", facts->role_arn),
              answer);
         break;
     case PREFLIGHT_FAILED:
@@ -306,14 +299,14 @@ static void judge_credentials(const struct preflight_facts *facts, struct mount_
          * is there: no answer is no fault of the task. */
         if (answer->r == -ENOENT ||
             strncmp(facts->credentials_source, "instance", strlen("instance")) == 0)
-            report_add(report, ID(STEP_CREDENTIALS), VERDICT_SKIP,
+            report_add(report, "role", VERDICT_SKIP,
                        "there are none here: without a taskRoleArn a volume cannot use "
                        "authorizationConfig.iam, and EFS was asked nothing");
         else
-            report_fail(report, ID(STEP_CREDENTIALS), CAUSE_NO_CREDENTIALS, "%s", answer->err.text);
+            report_fail(report, "role", CAUSE_NO_CREDENTIALS, "%s", answer->err.text);
         break;
     case PREFLIGHT_LATE:
-        report_add(report, ID(STEP_CREDENTIALS), VERDICT_UNKNOWN,
+        report_add(report, "role", VERDICT_UNKNOWN,
                    "they did not come until the deadline, and EFS was asked nothing");
         break;
     }

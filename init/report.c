@@ -44,6 +44,13 @@ const struct check_info check_table[] = {
     {"policy", "does the file system policy allow what the mount is used for?"},
     {"credits", "are there burst credits left?"},
     {"point", "is the access point the one that is meant?"},
+    {"region", "preflight: is the region known?"},
+    {"zone", "preflight: in which availability zone is this?"},
+    {"security", "preflight: which security groups does the mount target have?"},
+    {"name", "preflight: which addresses does the name of the file system have?"},
+    {"name-dot", "preflight: has it the same with a dot behind it?"},
+    {"name-zone", "preflight: has it addresses with the zone before it?"},
+    {"server", "preflight: does an NFS server answer at each address?"},
     {NULL, NULL},
 };
 
@@ -279,7 +286,7 @@ static void set_text(json_t *object, const char *key, const char *text)
         json_object_set_new(object, key, json_string_lossy(text));
 }
 
-json_t *report_check_to_json(const struct check *check)
+static json_t *check_to_json(const struct check *check)
 {
     json_t *object =
         json_pack("{s:s, s:s}", "id", check->id, "verdict", verdict_names[check->verdict]);
@@ -295,11 +302,11 @@ json_t *report_check_to_json(const struct check *check)
     return object;
 }
 
-static json_t *checks_to_json(const struct mount_report *mount)
+json_t *report_checks_to_json(const struct mount_report *mount)
 {
     json_t *checks = json_array();
     for (size_t i = 0; i < mount->n; i++)
-        json_array_append_new(checks, report_check_to_json(&mount->checks[i]));
+        json_array_append_new(checks, check_to_json(&mount->checks[i]));
     return checks;
 }
 
@@ -312,7 +319,7 @@ static json_t *mount_to_json(const struct mount_report *mount)
     json_object_set_new(object, "ok", json_boolean(!report_first_failure(mount)));
     if (mount->facts)
         json_object_set(object, "mount", mount->facts);
-    json_object_set_new(object, "checks", checks_to_json(mount));
+    json_object_set_new(object, "checks", report_checks_to_json(mount));
     return object;
 }
 
@@ -351,6 +358,6 @@ json_t *report_to_json(const struct report *report)
     json_object_set_new(object, "mounts", mounts);
     if (report->task.n > 0)
         json_object_set_new(object, "task",
-                            json_pack("{s:o}", "checks", checks_to_json(&report->task)));
+                            json_pack("{s:o}", "checks", report_checks_to_json(&report->task)));
     return object;
 }

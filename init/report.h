@@ -90,6 +90,6 @@ void report_print_answer(const struct report *report, FILE *out);
 json_t *report_to_json(const struct report *report);
 
 const char *report_verdict_name(enum verdict verdict);
-json_t *report_check_to_json(const struct check *check);
+json_t *report_checks_to_json(const struct mount_report *mount);
 
 #endif

@@ -251,7 +251,7 @@ def names(root):
     with Dns(known) as dns, Listener(NFS, rpc) as v4, Listener(NFS6, rpc) as v6:
         good = passes(FS, "--az=eu-west-1b", AWS_REGION=REGION)
         good.wants("name", "ok", NAME, NFS, NFS6).wants("name-dot", "ok", NAME + ".").wants("region", "ok", "AWS_REGION")
-        good.wants("name-zone", "warn", f"eu-west-1b.{NAME}").wants("credentials", "skip").wants("policy", "skip", "needs credentials")
+        good.wants("name-zone", "warn", f"eu-west-1b.{NAME}").wants("role", "skip").wants("policy", "skip", "needs credentials")
         check({a["address"]: a["result"] for a in good.report["addresses"]} == {NFS: "ok", NFS6: "ok"}, good.report["addresses"])
         check(len(v4.calls) == len(v6.calls) == 1, "one connection to each address")
         check(f"eu-west-1b.{NAME}" in dns.asked, "the zone's name was not asked for")
@@ -327,10 +327,10 @@ def objects(root):
         with Dns(known), Listener(targets[0]["IpAddress"], rpc):
             good = passes(fs, f"--access-point={point}", **in_task(task))
             good.wants("region", "ok", REGION, "the task's ARN").wants("zone", "ok", "eu-west-1a", zone_id)
-            good.wants("file-system", "ok", fs).wants("mount-target", "ok", targets[0]["MountTargetId"], targets[0]["IpAddress"])
-            good.wants("groups", "ok", group).wants("name", "ok").wants("name-zone", "ok", "eu-west-1a.")
-            good.wants("access-point", "ok", "/app", "made as 1000:1000 with mode 0755", "everyone acts as 1000:1000")
-            good.wants("policy", "ok", "there is none").wants("credentials", "ok", "role/task")
+            good.wants("fs", "ok", fs).wants("target", "ok", targets[0]["MountTargetId"], targets[0]["IpAddress"])
+            good.wants("security", "ok", group).wants("name", "ok").wants("name-zone", "ok", "eu-west-1a.")
+            good.wants("point", "ok", "/app", "made as 1000:1000 with mode 0755", "everyone acts as 1000:1000")
+            good.wants("policy", "ok", "there is none").wants("role", "ok", "role/task")
             # The other zone's target has no server: that is no failure, the name does not lead there.
             good.wants("server", "warn", targets[1]["MountTargetId"], "eu-west-1b", "refuses")
             check(good.report["task"].endswith("/0123") and good.report["availability_zone"] == "eu-west-1a", good.report)
@@ -342,7 +342,7 @@ def objects(root):
             refuses(90, "AccessPointUnusable", f"{foreign} belongs to {bare}, not to {fs}", args=[fs, f"--access-point={foreign}"], **in_task(task))
             refuses(90, "AccessPointUnusable", "EFS knows no fsap-00000000", args=[fs, "--access-point=fsap-00000000"], **in_task(task))
             missing = aws("efs", "create-access-point", "--file-system-id", fs, "--root-directory", "Path=/none")["AccessPointId"]
-            passes(fs, f"--access-point={missing}", **in_task(task)).wants("access-point", "warn", "/none", "No such file or directory", "creationInfo")
+            passes(fs, f"--access-point={missing}", **in_task(task)).wants("point", "warn", "/none", "No such file or directory", "creationInfo")
 
             def attach(*statements):
                 aws("efs", "put-file-system-policy", "--file-system-id", fs, "--policy", policy(*statements))
@@ -385,8 +385,8 @@ def no_permission(root):
         return (403, {"x-amzn-ErrorType": "AccessDeniedException"}, {"Message": "not authorized"})
     with Fake(metadata()) as task, Fake(denied) as aws_server, Dns({NAME: [NFS]}), Listener(NFS, rpc):
         outcome = passes(FS, "--access-point=fsap-0123456789abcdef0", **in_task(task, AWS_ENDPOINT_URL=aws_server.url))
-        for step, permission in (("file-system", "DescribeFileSystems"), ("mount-target", "DescribeMountTargets"),
-                                 ("access-point", "DescribeAccessPoints"), ("policy", "DescribeFileSystemPolicy")):
+        for step, permission in (("fs", "DescribeFileSystems"), ("target", "DescribeMountTargets"),
+                                 ("point", "DescribeAccessPoints"), ("policy", "DescribeFileSystemPolicy")):
             outcome.wants(step, "unknown", f"not checked, needs elasticfilesystem:{permission}")
         task.answer = lambda request: (400, {}, "no such id") if request.path == "/keys" else metadata()(request)
         n = len(aws_server.requests)
@@ -403,11 +403,11 @@ def black_holes(root):
         env = in_task(hole, AWS_ENDPOINT_URL=hole.url, AWS_REGION=REGION)
         no_name = refuses(83, "NameNotResolved", "name servers do not answer", args=[FS, "--deadline=2s"], **env)
         check(1.5 < no_name.seconds < 3, f"it took {no_name.seconds} s")
-        no_name.wants("credentials", "fail").wants("zone", "unknown", "--az")
+        no_name.wants("role", "fail").wants("zone", "unknown", "--az")
     with Fake(metadata()) as task, BlackHole() as hole, Dns({NAME: [DROPPED]}):
         dropped = refuses(85, "ConnectionTimedOut", DROPPED, args=[FS, "--deadline=2s"], **in_task(task, AWS_ENDPOINT_URL=hole.url))
         check(1.5 < dropped.seconds < 3, f"it took {dropped.seconds} s")
-        dropped.wants("policy", "unknown").wants("mount-target", "unknown").wants("name", "ok", DROPPED).wants("credentials", "ok")
+        dropped.wants("policy", "unknown").wants("target", "unknown").wants("name", "ok", DROPPED).wants("role", "ok")
 
 
 def usage(root):
