@@ -25,6 +25,8 @@ static enum truth any(const json_t *value, enum truth (*test)(const char *text, 
 {
     if (json_is_string(value))
         return test(json_string_value(value), arg);
+    if (json_is_boolean(value)) /* as in {"aws:SecureTransport": true} */
+        return test(json_is_true(value) ? "true" : "false", arg);
     enum truth best = NO;
     size_t i;
     const json_t *one;
@@ -45,6 +47,8 @@ static enum truth names_role(const char *principal, const void *arg)
     const char *role = subject->role_arn;
     if (strcmp(principal, "*") == 0)
         return YES;
+    if (subject->anonymous)
+        return NO;
     if (!*role)
         return MAYBE;
     if (strcmp(principal, role) == 0)
@@ -112,7 +116,8 @@ static enum truth access_point_holds(const char *test, const json_t *wanted,
 static enum truth condition_holds(const char *test, const char *key, const json_t *wanted,
                                   const struct policy_subject *subject, bool tls)
 {
-    bool is_bool = strcasecmp(test, "Bool") == 0;
+    /* The two keys are always there. */
+    bool is_bool = strcasecmp(test, "Bool") == 0 || strcasecmp(test, "BoolIfExists") == 0;
     if (is_bool && strcasecmp(key, "aws:SecureTransport") == 0)
         return any(wanted, is_true, NULL) == (tls ? YES : NO) ? YES : NO;
     if (is_bool && strcasecmp(key, "elasticfilesystem:AccessedViaMountTarget") == 0)

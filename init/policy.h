@@ -28,6 +28,7 @@ enum policy_effect {
 
 struct policy_subject {
     const char *role_arn;         /* "" unknown */
+    bool anonymous;               /* it does not use IAM: nobody, whatever its role */
     const char *access_point_arn; /* "" unknown or none */
     bool no_access_point;         /* certainly none */
     bool no_tls;                  /* certainly none; else it is assumed */

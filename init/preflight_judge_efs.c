@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "init/efs_policy.h"
+#include "init/policy_needs.h"
 #include "init/preflight_judge.h"
 
 /* true: there is an answer to judge. Otherwise it says why there is none. */
@@ -215,12 +215,12 @@ static void judge_point(const struct preflight_facts *facts, struct mount_report
 /* ---- policy ---- */
 
 /* Through an access point ECS mounts with TLS anyway. */
-static bool asks_for_more(const struct efs_policy_needs *needs, const char *point)
+static bool asks_for_more(const struct policy_needs *needs, const char *point)
 {
     return needs->iam || (needs->tls && !point[0]);
 }
 
-static void fix_needs(const struct efs_policy_needs *needs, const char *point, struct check *check)
+static void fix_needs(const struct policy_needs *needs, const char *point, struct check *check)
 {
     report_fix(check,
                "In the volume's efsVolumeConfiguration set transitEncryption to ENABLED%s%s.",
@@ -230,7 +230,7 @@ static void fix_needs(const struct efs_policy_needs *needs, const char *point, s
                needs->access_point && !point[0] ? ", and authorizationConfig.accessPointId" : "");
 }
 
-static void judge_needs(const struct preflight_facts *facts, const struct efs_policy_needs *needs,
+static void judge_needs(const struct preflight_facts *facts, const struct policy_needs *needs,
                         struct mount_report *report)
 {
     const char *point = facts->wish.access_point;
@@ -246,16 +246,17 @@ static void judge_needs(const struct preflight_facts *facts, const struct efs_po
                         : "nothing",
              needs->iam ? ", IAM" : "", needs->access_point && !point[0] ? ", an access point" : "",
              needs->role_decides ? ", a role whose own policies allow it" : "");
-    if (needs->verdict == EFS_POLICY_REFUSES) {
+    if (needs->verdict == POLICY_REFUSES) {
         report_fail(report, "policy", CAUSE_POLICY_REFUSES,
                     "the policy of %s lets nobody mount%s%s", facts->wish.file_system_id,
                     point[0] ? " by " : "", point);
         return;
     }
     struct check *check =
-        needs->verdict == EFS_POLICY_DEPENDS
+        needs->verdict == POLICY_DEPENDS
             ? report_add(report, "policy", VERDICT_UNKNOWN,
-                         "%s, and depends on %s, which is not known here", asks, needs->unknown)
+                         "%s, and depends on statement %s, whose conditions are not known here",
+                         asks, needs->statement)
             : report_add(report, "policy", more ? VERDICT_WARN : VERDICT_OK, "%s; %s %s", asks,
                          more ? "who has that" : "everyone", rights);
     if (more)
@@ -264,8 +265,13 @@ static void judge_needs(const struct preflight_facts *facts, const struct efs_po
 
 static void judge_policy(const struct preflight_facts *facts, struct mount_report *report)
 {
-    struct efs_policy_needs needs;
+    struct policy_needs needs;
     struct error err;
+    struct policy_way way = {
+        .through_point = facts->wish.access_point[0] != '\0',
+        .point_arn = facts->point.arn,
+        .role_arn = facts->role_arn,
+    };
     if (!answered(facts, &facts->policy_answer, "policy",
                   "elasticfilesystem:DescribeFileSystemPolicy", report))
         return;
@@ -273,8 +279,7 @@ static void judge_policy(const struct preflight_facts *facts, struct mount_repor
         report_add(report, "policy", VERDICT_OK,
                    "there is none: everyone who reaches a mount target may mount, write and be "
                    "root");
-    else if (efs_policy_read(facts->policy, facts->wish.access_point, facts->role_arn, &needs,
-                             &err) < 0)
+    else if (policy_needs_read(facts->policy, &way, &needs, &err) < 0)
         report_add(report, "policy", VERDICT_UNKNOWN, "not understood: %s", err.text);
     else
         judge_needs(facts, &needs, report);

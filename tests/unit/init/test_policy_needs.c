@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "init/efs_policy.h"
+#include "init/policy_needs.h"
 #include "lib/cleanup.h"
 
-#define POINT "fsap-0123456789abcdef0"
+#define POINT "arn:aws:elasticfilesystem:eu-west-1:111122223333:access-point/fsap-0123456789abcdef0"
 #define ROLE  "arn:aws:iam::111122223333:role/app"
 #define ALLOW_ALL                                                                                  \
     "{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"*\"},\"Action\":[\"elasticfilesystem:"         \
@@ -28,65 +28,63 @@
 
 struct expected {
     const char *what, *policy, *point, *role;
-    enum efs_policy_verdict verdict;
+    enum policy_verdict verdict;
     const char *needs; /* t TLS, i IAM, a access point, w write, r root, d the role decides */
-    const char *unknown;
+    const char *statement;
 };
 
 static const struct expected table[] = {
-    {"everyone, by mount target", POLICY(ALLOW_ALL), "", "", EFS_POLICY_ALLOWS, "wr", ""},
-    {"terraform-aws-efs's default", POLICY(ALLOW_ALL "," DENY_PLAIN), "", "", EFS_POLICY_ALLOWS,
-     "twr", ""},
+    {"everyone, by mount target", POLICY(ALLOW_ALL), "", "", POLICY_TAKES, "wr", ""},
+    {"terraform-aws-efs's default", POLICY(ALLOW_ALL "," DENY_PLAIN), "", "", POLICY_TAKES, "twr",
+     ""},
     {"TLS as a condition of the only Allow",
      POLICY(ALLOW("\"*\"", "\"elasticfilesystem:Client*\"",
                   "\"Bool\":{\"aws:SecureTransport\":true}")),
-     "", "", EFS_POLICY_ALLOWS, "twr", ""},
+     "", "", POLICY_TAKES, "twr", ""},
     {"one role only: others need IAM", POLICY(ALLOW("{\"AWS\":\"" ROLE "\"}", MOUNT, "")), "", ROLE,
-     EFS_POLICY_ALLOWS, "tiwr", ""},
+     POLICY_TAKES, "tiwr", ""},
     {"another role: the own one must be allowed elsewhere",
-     POLICY(ALLOW("{\"AWS\":[\"" ROLE "2\"]}", MOUNT, "")), "", ROLE, EFS_POLICY_ALLOWS, "tiwrd",
-     ""},
+     POLICY(ALLOW("{\"AWS\":[\"" ROLE "2\"]}", MOUNT, "")), "", ROLE, POLICY_TAKES, "tiwrd", ""},
     {"the whole account", POLICY(ALLOW("{\"AWS\":\"arn:aws:iam::111122223333:root\"}", MOUNT, "")),
-     "", ROLE, EFS_POLICY_ALLOWS, "tiwr", ""},
-    {"only denies", POLICY(DENY_PLAIN), "", "", EFS_POLICY_ALLOWS, "tiwrd", ""},
+     "", ROLE, POLICY_TAKES, "tiwr", ""},
+    {"only denies", POLICY(DENY_PLAIN), "", "", POLICY_TAKES, "tiwrd", ""},
     {"one access point",
      POLICY(ALLOW("\"*\"", MOUNT,
                   "\"StringEquals\":{\"elasticfilesystem:AccessPointArn\":"
-                  "\"arn:aws:elasticfilesystem:eu-west-1:111122223333:"
-                  "access-point/" POINT "\"}")),
-     POINT, "", EFS_POLICY_ALLOWS, "ta", ""},
+                  "\"" POINT "\"}")),
+     POINT, "", POLICY_TAKES, "ta", ""},
     {"another access point, no IAM denied",
      POLICY("{\"Effect\":\"Deny\",\"Principal\":\"*\","
             "\"Action\":\"*\",\"Condition\":{"
             "\"StringNotLike\":{\"elasticfilesystem:"
             "AccessPointArn\":[\"*/fsap-0f\"]}}}"
             "," ALLOW_ALL),
-     POINT, ROLE, EFS_POLICY_REFUSES, "", ""},
+     POINT, ROLE, POLICY_REFUSES, "", ""},
     {"some access point is wanted, none was named",
      POLICY("{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"*\",\"Condition\":{"
-            "\"StringNotEquals\":{\"elasticfilesystem:AccessPointArn\":\"arn:x/" POINT
+            "\"StringNotEquals\":{\"elasticfilesystem:AccessPointArn\":\"" POINT
             "\"}}}," ALLOW_ALL),
-     "", "", EFS_POLICY_DEPENDS, "ta", "elasticfilesystem:AccessPointArn"},
-    {"read only", POLICY(ALLOW("\"*\"", MOUNT, "")), "", "", EFS_POLICY_ALLOWS, "", ""},
+     "", "", POLICY_DEPENDS, "ta", "1"},
+    {"read only", POLICY(ALLOW("\"*\"", MOUNT, "")), "", "", POLICY_TAKES, "", ""},
     {"everything denied",
      POLICY("{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":"
             "\"elasticfilesystem:*\"}"),
-     "", "", EFS_POLICY_REFUSES, "", ""},
+     "", "", POLICY_REFUSES, "", ""},
     {"by source network",
      POLICY(ALLOW("\"*\"", MOUNT, "\"StringEquals\":{\"aws:SourceVpc\":\"v\"}") "," DENY_PLAIN), "",
-     "", EFS_POLICY_ALLOWS, "tiwrd", ""},
+     "", POLICY_TAKES, "tiwrd", ""},
     {"denied by source network",
      POLICY(ALLOW_ALL ",{\"Effect\":\"Deny\",\"Principal\":\"*\","
                       "\"Action\":\"*\",\"Condition\":{\"NotIpAddress\""
                       ":{\"aws:SourceIp\":\"10.0.0.0/8\"}}}"),
-     "", "", EFS_POLICY_DEPENDS, "", "aws:SourceIp"},
+     "", "", POLICY_DEPENDS, "", "2"},
     {"NotAction",
      POLICY("{\"Effect\":\"Allow\",\"Principal\":\"*\",\"NotAction\":"
             "\"elasticfilesystem:ClientRootAccess\"}"),
-     "", "", EFS_POLICY_ALLOWS, "w", ""},
+     "", "", POLICY_TAKES, "w", ""},
     {"one statement that is no list",
      "{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"*\"}}", "", "",
-     EFS_POLICY_ALLOWS, "wr", ""},
+     POLICY_TAKES, "wr", ""},
 };
 
 static bool wants(const struct expected *expected, char letter)
@@ -98,27 +96,29 @@ static void test_policies(void **state)
 {
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         const struct expected *e = &table[i];
-        struct efs_policy_needs needs;
+        struct policy_way way = {
+            .through_point = *e->point, .point_arn = e->point, .role_arn = e->role};
+        struct policy_needs needs;
         struct error err = {0};
-        if (efs_policy_read(e->policy, e->point, e->role, &needs, &err) < 0)
+        if (policy_needs_read(e->policy, &way, &needs, &err) < 0)
             fail_msg("%s: %s", e->what, err.text);
         if (needs.verdict != e->verdict || needs.tls != wants(e, 't') ||
             needs.iam != wants(e, 'i') || needs.access_point != wants(e, 'a') ||
             needs.write != wants(e, 'w') || needs.root != wants(e, 'r') ||
-            needs.role_decides != wants(e, 'd') || strcmp(needs.unknown, e->unknown) != 0)
+            needs.role_decides != wants(e, 'd') || strcmp(needs.statement, e->statement) != 0)
             fail_msg("%s: verdict %d tls %d iam %d point %d write %d root %d decides %d unknown %s",
                      e->what, needs.verdict, needs.tls, needs.iam, needs.access_point, needs.write,
-                     needs.root, needs.role_decides, needs.unknown);
+                     needs.root, needs.role_decides, needs.statement);
     }
 }
 
 static void test_no_policy(void **state)
 {
-    struct efs_policy_needs needs = {.tls = true};
+    struct policy_needs needs = {.tls = true};
+    struct policy_way way = {.point_arn = "", .role_arn = ""};
     struct error err = {0};
-    assert_int_equal(efs_policy_read("{", "", "", &needs, &err), -EBADMSG);
-    assert_non_null(strstr(err.text, "policy"));
-    assert_int_equal(efs_policy_read("{}", "", "", &needs, &err), -EBADMSG);
+    assert_int_equal(policy_needs_read("{", &way, &needs, &err), -EINVAL);
+    assert_int_equal(policy_needs_read("{}", &way, &needs, &err), -EINVAL);
     assert_true(needs.tls);
 }
 
@@ -128,5 +128,5 @@ int main(void)
         cmocka_unit_test(test_policies),
         cmocka_unit_test(test_no_policy),
     };
-    return cmocka_run_group_tests_name("efs_policy", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("policy_needs", tests, NULL, NULL);
 }
