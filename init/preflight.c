@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "init/preflight_judge.h"
 #include "lib/clock.h"
@@ -229,7 +230,9 @@ static int run(const struct preflight_wish *wish, bool json)
         print_json(facts, &report, failure);
     print_checks(&report, failure);
     print_answer(facts, &report, failure);
-    return cause_table[failure ? failure->cause : CAUSE_NONE].exit_code;
+    fflush(stdout);
+    /* Not exit(): a thread that still hangs may be in a library that would be taken down. */
+    _exit(cause_table[failure ? failure->cause : CAUSE_NONE].exit_code);
 }
 
 /* ---- options ---- */
