@@ -60,9 +60,23 @@ static void add_address(struct preflight_facts *facts, const struct nfs_address 
         slot->target = target;
 }
 
-static void take_target_addresses(struct preflight_facts *facts)
+/* A mount takes the name as it is, and with the dot only when that has no address. */
+static bool leads_there(const struct preflight_facts *facts, size_t form)
+{
+    const struct preflight_lookup *plain = &facts->lookups[LOOKUP_PLAIN];
+    bool none = plain->answer.state > PREFLIGHT_ASKING && plain->n == 0;
+    return form == LOOKUP_PLAIN || (form == LOOKUP_DOT && none);
+}
+
+static void take_addresses(struct preflight_facts *facts)
 {
     struct nfs_address address;
+    facts->n_more = 0;
+    for (size_t form = 0; form < LOOKUPS; form++) {
+        bool named = leads_there(facts, form);
+        for (size_t i = 0; i < facts->lookups[form].n; i++)
+            add_address(facts, &facts->lookups[form].addresses[i], named, -1);
+    }
     for (size_t i = 0; i < facts->targets.n; i++) {
         const struct efs_mount_target *target = &facts->targets.items[i];
         if (nfs_address_parse(target->ipv4, &address))
@@ -185,11 +199,7 @@ static void advance(struct survey *survey)
     take_zone(facts);
     look_up_names(survey);
     ask_efs(survey);
-    facts->n_more = 0;
-    for (size_t form = 0; form < LOOKUPS; form++)
-        for (size_t i = 0; i < facts->lookups[form].n; i++)
-            add_address(facts, &facts->lookups[form].addresses[i], form != LOOKUP_ZONE, -1);
-    take_target_addresses(facts);
+    take_addresses(facts);
 }
 
 static bool answers_pending(const struct preflight_facts *facts)

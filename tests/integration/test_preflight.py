@@ -269,6 +269,11 @@ def names(root):
         known[NAME + ".corp.example"] = [OTHER]
         known[NAME] = [NFS]
         passes(FS, AWS_REGION=REGION)
+        # With the search domain tried first a mount goes astray, whatever the name with the dot is.
+        known[NAME + ".corp.example"] = [CLOSED]
+        astray = refuses(84, "ConnectionRefused", CLOSED, args=[FS], AWS_REGION=REGION, RES_OPTIONS="ndots:6")
+        astray.wants("name", "ok", CLOSED).wants("name-dot", "warn", NFS, "answers without the dot")
+        known[NAME + ".corp.example"] = [OTHER]
         del known[NAME]
         with Listener(OTHER, rpc):
             passes(FS, AWS_REGION=REGION).wants("name-dot", "warn", "answers without the dot")
