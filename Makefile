@@ -34,11 +34,12 @@ efs-init_DIR    := init
 efs-watch_DIR   := watchers
 efs-sidecar_DIR := sidecar
 efsctl_DIR      := cli
-init_LIBS     := -lmount -ljansson
+aws_LIBS      := -lcurl -lexpat
+init_LIBS     := -lmount -ljansson -lpthread $(aws_LIBS)
 watchers_LIBS := -linotifytools -ljansson
 sidecar_LIBS  := -levent_core -levent_extra -lmount -ljansson -lpthread
 cli_LIBS      := -ljansson
-lib_LIBS      := -lmount -ljansson -lpthread
+lib_LIBS      := -lmount -ljansson -lpthread $(aws_LIBS)
 
 DIRS     := init watchers sidecar cli
 LIB_SRC  := $(sort $(wildcard lib/*.c lib/*/*.c))
@@ -89,10 +90,52 @@ $(BUILD)/unit/$(1): $(BUILD)/obj/tests/unit/$(1).o $(if $(findstring /,$(1)),$(B
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
 
-unit: all $(UNIT) ## run the unit tests
+unit: all $(UNIT) fuzz-corpus ## run the unit tests
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-unit $(UNIT)
 
-integration: all $(BUILD)/tests/man-settings ## run the tests of whole programs, on this machine and without NFS
+# ---- fuzzing: tests/fuzz/driver.h says what a target is ----
+FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 20
+FUZZ_CFLAGS   = -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_LIB     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(LIB_SRC) init/policy.c)
+
+fuzz: $(FUZZ:%=$(BUILD)/fuzz/%) ## feed every fuzz target for FUZZ_SECONDS
+	$(Q)for name in $(FUZZ); do \
+	    echo "  FUZZ    $$name"; mkdir -p $(BUILD)/fuzz/found/$$name; \
+	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=16384 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=$(BUILD)/fuzz/$$name. $(BUILD)/fuzz/found/$$name tests/fuzz/corpus/$$name >$(BUILD)/fuzz/$$name.log 2>&1 \
+	        || { tail -n 40 $(BUILD)/fuzz/$$name.log; exit 1; }; \
+	    sed -n 's/^stat::number_of_executed_units: */          runs: /p' $(BUILD)/fuzz/$$name.log; \
+	done
+
+$(FUZZ_LIB): $(BUILD)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,FUZZ-CC,$<)
+	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/lib.a: $(FUZZ_LIB)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(FUZZ:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/driver.c tests/fuzz/driver.h $(BUILD)/fuzz/lib.a
+	$(call say,FUZZ-LD,$@)
+	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer -DFUZZ_LIBFUZZER -o $@ $(filter %.c %.a,$^) $(lib_LIBS)
+
+fuzz-corpus: $(FUZZ:%=$(BUILD)/fuzz/replay-%) ## what has to parse in the corpus parses, and the rest does not
+	$(Q)for name in $(FUZZ); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name || exit 1; done
+
+$(FUZZ:%=$(BUILD)/fuzz/replay-%): $(BUILD)/fuzz/replay-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/init.a $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
+
+# What the integration tests use beside the programs.
+TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+$(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
+
+integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
 
 chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
@@ -133,7 +176,7 @@ $(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
 
 # ---- lint ----
-LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c)
+LINT_C   := $(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c shim/*.c bench/*.c tests/cluster/*.c tests/fuzz/*.c tests/tools/*.c)
 SHELL_SCRIPTS = $(shell git ls-files -co --exclude-standard | xargs grep -lE '^#!.*(bash|sh)$$' 2>/dev/null)
 lint: lint-format lint-headers lint-tidy lint-cppcheck lint-shell ## format, self-contained headers, clang-tidy, cppcheck, shellcheck
 	@echo "lint: clean"
@@ -170,7 +213,7 @@ lint-shell:
 	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)
 	$(Q)shellcheck -x --exclude=SC2016 $(SHELL_SCRIPTS)
 
--include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c)))
+-include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c tests/tools/*.c tests/fuzz/*.c)) $(FUZZ_LIB))
 
 # The README's test command. It installs what it needs, so that it works as the first command on a new machine.
 test: ## install what is missing, then unit, integration and cluster tests
@@ -213,6 +256,7 @@ demo-break: ## what the gate says when something is wrong (CASE=plain|erofs|uid|
 
 deps: ## install what is missing of the Debian packages that the tests need
 	$(Q)tests/deps test
+	$(Q)tests/python-env
 
 clean: ## remove everything that was built
 	rm -rf build build-*
@@ -220,4 +264,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all man man-check install demo demo-nfs demo-break deps unit test cluster cluster-tools clean help bench bench-tools
+.PHONY: all fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test cluster cluster-tools clean help bench bench-tools

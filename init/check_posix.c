@@ -13,12 +13,13 @@ enum { NOBODY = 65534 };
 
 /* Which check a step belongs to. */
 static const char *const check_of_step[PROBE_END] = {
-    [PROBE_IDENTITY] = "identity", [PROBE_OPEN] = "path",    [PROBE_CREATE] = "write",
-    [PROBE_WRITE] = "write",       [PROBE_FSYNC] = "write",  [PROBE_READ] = "write",
-    [PROBE_LOCK] = "lock",         [PROBE_PROVE] = "lock",   [PROBE_LINK] = "names",
-    [PROBE_RENAME] = "names",      [PROBE_MKDIR] = "names",  [PROBE_RMDIR] = "names",
-    [PROBE_HOLD] = "lock",         [PROBE_REMOVE] = "names", [PROBE_LIST] = "list",
-    [PROBE_SWEEP] = "leftovers",
+    [PROBE_IDENTITY] = "identity", [PROBE_OPEN] = "path",          [PROBE_MARKER] = "marker",
+    [PROBE_CREATE] = "write",      [PROBE_WRITE] = "write",        [PROBE_FSYNC] = "write",
+    [PROBE_READ] = "write",        [PROBE_LOCK] = "lock",          [PROBE_PROVE] = "lock",
+    [PROBE_LINK] = "names",        [PROBE_RENAME] = "names",       [PROBE_MKDIR] = "names",
+    [PROBE_RMDIR] = "names",       [PROBE_HOLD] = "lock",          [PROBE_REMOVE] = "names",
+    [PROBE_MAKE] = "create",       [PROBE_LIST] = "list",          [PROBE_REQUIRE] = "require",
+    [PROBE_SWEEP] = "leftovers",   [PROBE_DATABASES] = "database",
 };
 
 static const struct {
@@ -118,7 +119,7 @@ static void fail_lost_lock(const struct posix_question *q, struct mount_report *
     const struct host_identity *host = q->host;
     struct check *check;
 
-    if (ofd_judge_loss(log->longest_proof_ms, 0) == OFD_LOSS_IDENTITY_SHARED)
+    if (ofd_judge_loss(log->longest_proof_ms, q->lease_ms) == OFD_LOSS_IDENTITY_SHARED)
         check = report_fail(report, "lock", CAUSE_CLIENT_IDENTITY_SHARED,
                             "a lock in %s was lost (%s) while the mount answered all the time: "
                             "another mount, probably of another task on this host, presents itself "
@@ -130,11 +131,11 @@ static void fail_lost_lock(const struct posix_question *q, struct mount_report *
             "a lock in %s was lost (%s) after the mount had not answered for %lld ms",
             report->asked->path, error_name(log->error), (long long)log->longest_proof_ms);
     report_detail(check,
-                  "%d proofs, the slowest took %lld ms; boot id %s, network namespace %llu, host "
-                  "name %s, nfs4_unique_id \"%s\", namespace id \"%s\"",
-                  log->proofs, (long long)log->longest_proof_ms, host->boot_id,
-                  (unsigned long long)host->net_namespace, host->host_name, host->nfs4_unique_id,
-                  host->nfs4_namespace_id);
+                  "%d proofs, the slowest took %lld ms, the lease is %lld ms; boot id %s, network "
+                  "namespace %llu, host name %s, nfs4_unique_id \"%s\", namespace id \"%s\"",
+                  log->proofs, (long long)log->longest_proof_ms, (long long)q->lease_ms,
+                  host->boot_id, (unsigned long long)host->net_namespace, host->host_name,
+                  host->nfs4_unique_id, host->nfs4_namespace_id);
 }
 
 static void fail_step(const struct posix_question *q, struct mount_report *report)
@@ -280,12 +281,20 @@ static void check_owner(const struct posix_question *q, struct mount_report *rep
                    "server, sets the owner",
                    uid, gid, log->uid, log->gid);
     }
-    /* AUTH_SYS has room for sixteen. */
-    if (log->groups > 16)
-        report_add(
-            report, "owner", VERDICT_WARN,
-            "this process has %d supplementary groups, and NFS tells the server the first 16",
-            log->groups);
+}
+
+/* AUTH_SYS has room for sixteen. */
+static void check_groups(const struct probe_log *log, struct mount_report *report)
+{
+    enum { SENT_MAX = 16 };
+    if (log->groups <= SENT_MAX)
+        return;
+    struct check *check = report_add(
+        report, "groups", VERDICT_WARN,
+        "this process has %d supplementary groups, NFS tells the server the first %d: what the "
+        "others may do works on local disks and is refused here",
+        log->groups, SENT_MAX);
+    report_fix(check, "Give the container fewer groups, or use an access point with a posixUser.");
 }
 
 /* ---- the whole ---- */
@@ -336,13 +345,14 @@ void check_posix(const struct posix_question *q, struct mount_report *report)
 
     if (log->error)
         fail_step(q, report);
-    else if (hung(q) && step == PROBE_SWEEP)
-        report_add(report, "leftovers", VERDICT_UNKNOWN, "looking for them took too long");
+    else if (hung(q) && step >= PROBE_SWEEP)
+        report_add(report, check_of_step[step], VERDICT_UNKNOWN, "looking for them took too long");
     else if (hung(q))
         fail_hung(q, report);
     check_works(q, report, failed);
     if (log->made)
         check_owner(q, report);
+    check_groups(log, report);
     if (log->leftovers > 0)
         report_add(report, "leftovers", VERDICT_OK, "removed %d names that killed probes left",
                    log->leftovers);

@@ -3,7 +3,8 @@
  * the ids, the mode and the mount table become a cause and a remedy.
  *
  *     check_path(&question, report);      // adds path, and what kept the probe from getting there
- *     check_posix(&question, report);     // adds write, names, lock, owner, list, leftovers
+ *     check_posix(&question, report);     // adds write, names, lock, owner, list, groups,
+ * leftovers
  *
  * check_path() comes first and says whether there is anything more to judge.
  */
@@ -27,7 +28,7 @@ struct posix_question {
     const struct mount *mount;   /* that the directory lies on, or probably lies on; NULL unknown */
     const struct ids_setting *expect_owner;
     const struct host_identity *host;
-    int64_t lock_hold_ms;
+    int64_t lock_hold_ms, lease_ms; /* lease: what the server grants; 0 unknown */
 };
 
 /* True: the directory was opened. */

@@ -12,6 +12,8 @@
 
 #include "init/explain.h"
 #include "init/gate.h"
+#include "init/install.h"
+#include "init/preflight.h"
 #include "init/report.h"
 #include "lib/cleanup.h"
 #include "lib/fs.h"
@@ -30,11 +32,22 @@ static void cleanup_settings_p(struct settings *settings)
     config_release(&settings_table, settings);
 }
 
+static void install(const char *directory, struct report *report)
+{
+    struct error err = {0};
+    char what[sizeof(report->installed)];
+    if (install_tools(directory, what, sizeof(what), &err) < 0)
+        report_fail_all(report, CAUSE_INSTALL_FAILED, "%s", err.text);
+    else
+        snprintf(report->installed, sizeof(report->installed), "installed %.480s", what);
+}
+
 static void print_help(void)
 {
     puts(
         "usage: efs-init [options] [PATH[=FILE_SYSTEM_ID][:rw|:ro] ...]\n"
         "       efs-init explain [options] [TEXT | EXIT_CODE | ID]\n"
+        "       efs-init preflight [options] FILE_SYSTEM_ID | DNS_NAME | IP_ADDRESS\n"
         "\n"
         "Checks that each PATH is on EFS and can be used as asked, says what is wrong if not, and\n"
         "writes the ready report RUN_DIR/" READY_FILE ". Exits with 0, or one code per cause.\n");
@@ -99,7 +112,7 @@ static void publish(const struct settings *settings, struct report *report)
 
 /* Options and positional mounts; every error of both is in errors. */
 static enum config_action load(int argc, char **argv, struct settings *settings,
-                               struct config_report *errors)
+                               struct expectations *expect, struct config_report *errors)
 {
     enum config_action action = CONFIG_RUN;
     int first = argc;
@@ -108,7 +121,9 @@ static enum config_action load(int argc, char **argv, struct settings *settings,
         return action;
     for (int i = first; i < argc; i++)
         (void)config_add_mount(&settings->mounts, argv[i], errors);
-    if (settings->mounts.n == 0 && errors->n_errors == 0)
+    if (errors->n_errors == 0)
+        (void)expect_load(settings, expect, errors);
+    if (settings->mounts.n == 0 && errors->n_errors == 0 && !*settings->init_install)
         (void)config_error(errors, "nothing to check: name a directory, or set EFS_SIDECAR_MOUNTS");
     return action;
 }
@@ -124,11 +139,14 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "explain") == 0)
         return explain_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "preflight") == 0)
+        return preflight_main(argc - 1, argv + 1);
     _cleanup_(cleanup_settings_p) struct settings settings = {0};
     _cleanup_(cleanup_report_p) struct report report = {0};
+    _cleanup_(expect_release) struct expectations expect = {0};
     struct config_report errors = {0};
 
-    enum config_action action = load(argc, argv, &settings, &errors);
+    enum config_action action = load(argc, argv, &settings, &expect, &errors);
     if (action == CONFIG_HELP) {
         print_help();
         return 0;
@@ -143,8 +161,12 @@ int main(int argc, char **argv)
         return print_settings(&settings);
 
     remove_ready_file(&settings);
-    gate_run(&settings, &report);
-    publish(&settings, &report);
+    if (*settings.init_install)
+        install(settings.init_install, &report);
+    if (settings.mounts.n > 0) {
+        gate_run(&settings, &expect, stderr, &report);
+        publish(&settings, &report);
+    }
     report_print_checks(&report, stderr);
     report_print_answer(&report, stderr);
     return cause_table[report_cause(&report)].exit_code;

@@ -1,13 +1,6 @@
 #include "init/probe.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "init/probe_child.h"
@@ -17,6 +10,7 @@
 const char *const probe_step_names[PROBE_END + 1] = {
     [PROBE_IDENTITY] = "setresuid",
     [PROBE_OPEN] = "open",
+    [PROBE_MARKER] = "read marker",
     [PROBE_CREATE] = "create",
     [PROBE_WRITE] = "write",
     [PROBE_FSYNC] = "fsync",
@@ -29,65 +23,34 @@ const char *const probe_step_names[PROBE_END + 1] = {
     [PROBE_HOLD] = "read under lock",
     [PROBE_RMDIR] = "rmdir",
     [PROBE_REMOVE] = "unlink",
+    [PROBE_MAKE] = "make directories",
     [PROBE_LIST] = "list",
+    [PROBE_REQUIRE] = "look at required paths",
     [PROBE_SWEEP] = "sweep",
+    [PROBE_DATABASES] = "look for databases",
     [PROBE_END] = "end",
 };
 
-int probe_start(const struct probe_wish *wish, struct probe *ret_probe, struct error *err)
+int probe_start(const struct probe_wish *wish, struct child *ret_child, struct error *err)
 {
-    int ends[2];
-    struct probe_log *log =
-        mmap(NULL, sizeof(*log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (log == MAP_FAILED)
-        return error_set_errno(err, errno, "there is no memory for the probe of %s", wish->path);
-    for (int i = 0; i < PROBE_END; i++)
-        log->took_us[i] = -1;
-    log->uid = geteuid();
-    log->gid = getegid();
-    atomic_store(&log->step_since_ms, clock_now_ms());
-
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        int code = errno;
-        munmap(log, sizeof(*log));
-        return error_set_errno(err, code, "the probe of %s cannot be started", wish->path);
+    struct child child = {0};
+    int r = child_open(sizeof(struct probe_log), &child, err);
+    if (r == 0) {
+        struct probe_log *log = child.shared;
+        for (int i = 0; i < PROBE_END; i++)
+            log->took_us[i] = -1;
+        log->uid = geteuid();
+        log->gid = getegid();
+        atomic_store(&log->step_since_ms, clock_now_ms());
+        r = child_start(&child, probe_child_run, wish, err);
     }
-    pid_t parent = getpid(), pid = fork();
-    if (pid == 0) {
-        close(ends[0]);
-        probe_child_run(wish, parent, log); /* ends[1] closes with the process */
+    if (r < 0) {
+        error_prefix(err, "the probe of %s", wish->path);
+        child_close(&child);
+        return r;
     }
-    int code = errno;
-    close(ends[1]);
-    if (pid < 0) {
-        close(ends[0]);
-        munmap(log, sizeof(*log));
-        return error_set_errno(err, code, "the probe of %s cannot be started", wish->path);
-    }
-    *ret_probe = (struct probe){.pid = pid, .done_fd = ends[0], .log = log};
+    *ret_child = child;
     return 0;
-}
-
-void probe_stop(struct probe *probe)
-{
-    enum { GRACE_MS = 100 };
-    if (probe->pid <= 0)
-        return;
-    kill(probe->pid, SIGKILL);
-    struct pollfd done = {.fd = probe->done_fd, .events = POLLIN};
-    (void)poll(&done, 1, GRACE_MS);
-    (void)waitpid(probe->pid, NULL, WNOHANG);
-    probe->pid = -1;
-}
-
-void probe_release(struct probe *probe)
-{
-    if (!probe->log)
-        return;
-    probe_stop(probe);
-    close(probe->done_fd);
-    munmap(probe->log, sizeof(*probe->log));
-    probe->log = NULL;
 }
 
 /* ".efs-sidecar-probe.BBBBBBBB.PID.RRRRRRRRRRRRRRRR" and, behind it, nothing, ".link", ".moved" or

@@ -2,15 +2,14 @@
  * probe: does with one directory what an app will do with it, in a child process that may hang.
  *
  * Only the child touches the mount. It notes each step in memory shared with the parent before it
- * starts it, so that the parent can say which operation a hung child is in. The parent waits on
- * probe.done_fd (it becomes readable when the child is gone), at a deadline it stops the child
- * without waiting for it: a child in an uninterruptible sleep cannot be reaped.
+ * starts it, so that the parent can say which operation a hung child is in.
  *
- *     r = probe_start(&wish, &probe, &err);
- *     poll(probe.done_fd ...);
- *     probe_stop(&probe);              // now probe.log no longer changes
- *     ... read probe.log ...
- *     probe_release(&probe);
+ *     r = probe_start(&wish, &child, &err);            // see child.h
+ *     const struct probe_log *log = child.shared;
+ *     poll(child.done_fd ...);
+ *     child_stop(&child);                              // now *log no longer changes
+ *     ...
+ *     child_close(&child);
  *
  * What a killed child leaves on the share has names that only probes use; a later probe removes
  * what is older than any live probe can be and not locked by one.
@@ -26,7 +25,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "lib/error.h"
+#include "init/child.h"
+#include "init/content.h"
 
 /* No live probe is that old: deadline and lock_hold are at most ten minutes each. */
 enum { PROBE_LEFTOVER_AGE_S = 30 * 60 };
@@ -35,6 +35,7 @@ enum { PROBE_LEFTOVER_AGE_S = 30 * 60 };
 enum probe_step {
     PROBE_IDENTITY, /* take on the ids of --as */
     PROBE_OPEN,
+    PROBE_MARKER, /* nothing is written before it is known that it is the right place */
     PROBE_CREATE,
     PROBE_WRITE,
     PROBE_FSYNC,
@@ -47,8 +48,11 @@ enum probe_step {
     PROBE_RMDIR,
     PROBE_HOLD,
     PROBE_REMOVE,
+    PROBE_MAKE, /* the directories that were asked for */
     PROBE_LIST, /* instead of what writes, on a mount asked for as read-only */
-    PROBE_SWEEP,
+    PROBE_REQUIRE,
+    PROBE_SWEEP, /* from here on all is proven */
+    PROBE_DATABASES,
     PROBE_END,
 };
 
@@ -62,6 +66,7 @@ struct probe_wish {
     uid_t uid;
     gid_t gid;
     int64_t hold_ms; /* go on proving the lock for so long */
+    struct content_wish content;
 };
 
 /* What the child found out. step and step_since_ms are for a parent that looks while it runs; a
@@ -93,17 +98,12 @@ struct probe_log {
     int proofs;               /* of the lock, that succeeded */
     int64_t longest_proof_ms; /* the failed one included: the longest silence of the mount */
     int leftovers;            /* of killed probes, removed */
+
+    bool wrong_place; /* stopped there: a marker is not as expected */
+    struct content_log content;
 };
 
-struct probe {
-    pid_t pid;
-    int done_fd;
-    struct probe_log *log;
-};
-
-int probe_start(const struct probe_wish *wish, struct probe *ret_probe, struct error *err);
-void probe_stop(struct probe *probe);
-void probe_release(struct probe *probe);
+int probe_start(const struct probe_wish *wish, struct child *ret_child, struct error *err);
 
 /* Is it a name that probes use, and nobody else? */
 bool probe_is_leftover_name(const char *name);

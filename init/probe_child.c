@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <signal.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
@@ -331,6 +330,33 @@ static int sweep(struct hands *h)
     return 0;
 }
 
+/* ---- what the user expects ---- */
+
+static int look_at_markers(struct hands *h)
+{
+    h->log->wrong_place =
+        !content_look_at(h->dir, EXPECT_MARKER, &h->wish->content, &h->log->content);
+    return 0;
+}
+
+static int make_directories(struct hands *h)
+{
+    (void)content_look_at(h->dir, EXPECT_CREATE, &h->wish->content, &h->log->content);
+    return 0;
+}
+
+static int look_at_required(struct hands *h)
+{
+    (void)content_look_at(h->dir, EXPECT_REQUIRE, &h->wish->content, &h->log->content);
+    return 0;
+}
+
+static int find_databases(struct hands *h)
+{
+    content_find_databases(h->dir, &h->log->content);
+    return 0;
+}
+
 /* ---- the run ---- */
 
 enum { ALWAYS, WRITES, READS };
@@ -339,14 +365,26 @@ static const struct {
     int (*run)(struct hands *h);
     int when;
 } steps[PROBE_END] = {
-    [PROBE_IDENTITY] = {take_identity, ALWAYS}, [PROBE_OPEN] = {open_directory, ALWAYS},
-    [PROBE_CREATE] = {create_file, WRITES},     [PROBE_WRITE] = {write_file, WRITES},
-    [PROBE_FSYNC] = {sync_file, WRITES},        [PROBE_READ] = {read_back, WRITES},
-    [PROBE_LOCK] = {lock_file, WRITES},         [PROBE_PROVE] = {prove_lock, WRITES},
-    [PROBE_LINK] = {link_file, WRITES},         [PROBE_RENAME] = {rename_file, WRITES},
-    [PROBE_MKDIR] = {make_directory, WRITES},   [PROBE_HOLD] = {hold_lock, WRITES},
-    [PROBE_RMDIR] = {remove_directory, WRITES}, [PROBE_REMOVE] = {remove_files, WRITES},
-    [PROBE_LIST] = {list_directory, READS},     [PROBE_SWEEP] = {sweep, WRITES},
+    [PROBE_IDENTITY] = {take_identity, ALWAYS},
+    [PROBE_OPEN] = {open_directory, ALWAYS},
+    [PROBE_MARKER] = {look_at_markers, ALWAYS},
+    [PROBE_CREATE] = {create_file, WRITES},
+    [PROBE_WRITE] = {write_file, WRITES},
+    [PROBE_FSYNC] = {sync_file, WRITES},
+    [PROBE_READ] = {read_back, WRITES},
+    [PROBE_LOCK] = {lock_file, WRITES},
+    [PROBE_PROVE] = {prove_lock, WRITES},
+    [PROBE_LINK] = {link_file, WRITES},
+    [PROBE_RENAME] = {rename_file, WRITES},
+    [PROBE_MKDIR] = {make_directory, WRITES},
+    [PROBE_HOLD] = {hold_lock, WRITES},
+    [PROBE_RMDIR] = {remove_directory, WRITES},
+    [PROBE_REMOVE] = {remove_files, WRITES},
+    [PROBE_MAKE] = {make_directories, WRITES},
+    [PROBE_LIST] = {list_directory, READS},
+    [PROBE_REQUIRE] = {look_at_required, ALWAYS},
+    [PROBE_SWEEP] = {sweep, WRITES},
+    [PROBE_DATABASES] = {find_databases, ALWAYS},
 };
 
 static int run_step(struct hands *h, enum probe_step step)
@@ -367,8 +405,24 @@ static int run_step(struct hands *h, enum probe_step step)
     return r;
 }
 
-void probe_child_run(const struct probe_wish *wish, pid_t parent, struct probe_log *log)
+/* May the steps behind this one be done? */
+static bool go_on(const struct hands *h, enum probe_step step, pid_t parent)
 {
+    switch (step) {
+    case PROBE_IDENTITY:
+        return child_die_with(parent); /* only now: the kernel forgets it when ids change */
+    case PROBE_OPEN:
+        return !h->log->not_nfs || h->wish->allow_local;
+    case PROBE_MARKER:
+        return !h->log->wrong_place;
+    default:
+        return true;
+    }
+}
+
+void probe_child_run(const void *wish, void *shared, pid_t parent)
+{
+    struct probe_log *log = shared;
     struct hands h = {.wish = wish, .log = log, .dir = -1, .file = -1, .locked = -1};
 
     for (enum probe_step step = 0; step < PROBE_END; step++) {
@@ -379,15 +433,8 @@ void probe_child_run(const struct probe_wish *wish, pid_t parent, struct probe_l
             remove_all(&h);
             break;
         }
-        if (step == PROBE_IDENTITY) {
-            /* Only now: the kernel forgets it when ids change. */
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            if (getppid() != parent)
-                break;
-        }
-        if (step == PROBE_OPEN && log->not_nfs && !wish->allow_local)
+        if (!go_on(&h, step, parent))
             break;
     }
     atomic_store(&log->step, PROBE_END);
-    _exit(0);
 }

@@ -1,5 +1,5 @@
 /*
- * probe_child: what the child of a probe does; see probe.h. Never returns.
+ * probe_child: what the child of a probe does; see probe.h. Returns when it is done.
  */
 #ifndef INIT_PROBE_CHILD_H
 #define INIT_PROBE_CHILD_H
@@ -15,6 +15,7 @@
 #define PROBE_TAIL_DIR   ".dir"
 enum { PROBE_BOOT_DIGITS = 8, PROBE_RANDOM_DIGITS = 16 };
 
-_Noreturn void probe_child_run(const struct probe_wish *wish, pid_t parent, struct probe_log *log);
+/* wish: struct probe_wish; shared: struct probe_log. */
+void probe_child_run(const void *wish, void *shared, pid_t parent);
 
 #endif

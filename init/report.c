@@ -1,7 +1,9 @@
 #include "init/report.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -11,16 +13,76 @@ static const char *const verdict_names[] = {
     [VERDICT_SKIP] = "skip", [VERDICT_UNKNOWN] = "unknown",
 };
 
+const char *report_verdict_name(enum verdict verdict)
+{
+    return verdict_names[verdict];
+}
+
+const struct check_info check_table[] = {
+    {"identity", "can the ids of --as be taken on?"},
+    {"path", "is there such a directory, and does it open?"},
+    {"mount", "what is mounted there, by the kernel's mount table"},
+    {"source", "does the mount name the file system that was asked for?"},
+    {"options", "are options set that lose data, weaken locks or slow everything down?"},
+    {"access", "is it read-only or read-write, at both levels?"},
+    {"marker", "do the marker files prove that it is the right directory?"},
+    {"write", "do create, write, fsync and reading back work?"},
+    {"lock", "does a lock exclude others, and does the server still know it?"},
+    {"names", "do link, rename, mkdir, rmdir and unlink work?"},
+    {"owner", "who owns the new file?"},
+    {"list", "can it be listed?"},
+    {"create", "do the directories of --create exist, or can they be made?"},
+    {"require", "are the required paths there, with the right owner and mode?"},
+    {"groups", "does this process have more groups than NFS tells the server?"},
+    {"leftovers", "were files of killed probes removed?"},
+    {"database", "are there databases that do not work on a share?"},
+    {"role", "can credentials be had, and are they those of the expected role?"},
+    {"caller", "whom does AWS take this task for?"},
+    {"fs", "does the file system exist, and is it available?"},
+    {"target", "is there a mount target in the task's zone, and is it available?"},
+    {"tls", "does the file system policy demand TLS, and is it used?"},
+    {"policy", "does the file system policy allow what the mount is used for?"},
+    {"credits", "are there burst credits left?"},
+    {"point", "is the access point the one that is meant?"},
+    {"region", "preflight: is the region known?"},
+    {"zone", "preflight: in which availability zone is this?"},
+    {"security", "preflight: which security groups does the mount target have?"},
+    {"name", "preflight: which addresses does the name of the file system have?"},
+    {"name-dot", "preflight: has it the same with a dot behind it?"},
+    {"name-zone", "preflight: has it addresses with the zone before it?"},
+    {"server", "preflight: does an NFS server answer at each address?"},
+    {NULL, NULL},
+};
+
+static bool is_known(const char *id)
+{
+    for (const struct check_info *info = check_table; info->id; info++)
+        if (strcmp(info->id, id) == 0)
+            return true;
+    return false;
+}
+
+void report_clear(struct report *report)
+{
+    report->task.n = 0;
+    report->cause = CAUSE_NONE;
+    for (size_t i = 0; i < report->n; i++) {
+        json_decref(report->mounts[i].facts);
+        report->mounts[i].facts = NULL;
+        report->mounts[i].n = 0;
+    }
+}
+
 void report_release(struct report *report)
 {
-    for (size_t i = 0; i < report->n; i++)
-        json_decref(report->mounts[i].facts);
+    report_clear(report);
     report->n = 0;
 }
 
 static struct check *next_check(struct mount_report *mount, const char *id, enum verdict verdict)
 {
     static struct check dropped;
+    assert(is_known(id));
     struct check *check = mount->n < REPORT_CHECKS_MAX ? &mount->checks[mount->n++] : &dropped;
     *check = (struct check){.id = id, .verdict = verdict, .took_us = -1};
     return check;
@@ -93,79 +155,114 @@ static size_t count_warnings(const struct report *report)
     for (size_t i = 0; i < report->n; i++)
         for (size_t j = 0; j < report->mounts[i].n; j++)
             n += report->mounts[i].checks[j].verdict == VERDICT_WARN;
+    for (size_t i = 0; i < report->task.n; i++)
+        n += report->task.checks[i].verdict == VERDICT_WARN;
     return n;
 }
 
-static const struct check *first_failure(const struct mount_report *mount)
+const struct check *report_first_failure(const struct mount_report *mount)
 {
     for (size_t i = 0; i < mount->n; i++)
-        if (mount->checks[i].verdict == VERDICT_FAIL)
+        if (mount->checks[i].verdict == VERDICT_FAIL && !mount->checks[i].explains)
             return &mount->checks[i];
     return NULL;
 }
 
-/* A mount's own failure says more than one of the whole gate, so it comes first. */
-static const struct check *answer(const struct report *report, const char **ret_path, size_t *ret_n)
+struct answer {
+    const struct check *check; /* NULL: nothing failed, or the gate as a whole did */
+    const struct mount_report *where;
+    size_t failures; /* mounts that have some */
+};
+
+/* A mount's own failure says more than one of the task, or of the whole gate. */
+static struct answer find_answer(const struct report *report)
 {
-    const struct check *first = NULL;
-    *ret_n = 0;
+    struct answer answer = {0};
     for (size_t i = 0; i < report->n; i++) {
-        const struct check *failure = first_failure(&report->mounts[i]);
+        const struct check *failure = report_first_failure(&report->mounts[i]);
         if (!failure)
             continue;
-        ++*ret_n;
-        if (!first) {
-            first = failure;
-            *ret_path = report->mounts[i].asked->path;
+        answer.failures++;
+        if (!answer.check) {
+            answer.check = failure;
+            answer.where = &report->mounts[i];
         }
     }
-    return first;
+    if (!answer.check) {
+        answer.check = report_first_failure(&report->task);
+        answer.where = &report->task;
+    }
+    return answer;
 }
 
 enum cause report_cause(const struct report *report)
 {
-    const char *path;
-    size_t n;
-    const struct check *first = answer(report, &path, &n);
-    return first ? first->cause : report->cause;
+    struct answer answer = find_answer(report);
+    return answer.check ? answer.check->cause : report->cause;
 }
 
 static void print_path(const struct mount_report *mount, FILE *out)
 {
-    for (const char *byte = mount->asked->path; *byte; byte++)
+    for (const char *byte = mount->asked ? mount->asked->path : "task"; *byte; byte++)
         fputc(iscntrl((unsigned char)*byte) ? '?' : *byte, out);
+}
+
+static void print_checks_of(const struct mount_report *mount, FILE *out)
+{
+    for (size_t i = 0; i < mount->n; i++) {
+        const struct check *check = &mount->checks[i];
+        fputs("efs-init: ", out);
+        print_path(mount, out);
+        fprintf(out, ": %-7s %-8s %s\n", verdict_names[check->verdict], check->id, check->message);
+    }
 }
 
 void report_print_checks(const struct report *report, FILE *out)
 {
-    for (size_t i = 0; i < report->n; i++) {
-        const struct mount_report *mount = &report->mounts[i];
-        for (size_t j = 0; j < mount->n; j++) {
-            const struct check *check = &mount->checks[j];
-            fputs("efs-init: ", out);
-            print_path(mount, out);
-            fprintf(out, ": %-7s %-8s %s\n", verdict_names[check->verdict], check->id,
-                    check->message);
-        }
+    for (size_t i = 0; i < report->n; i++)
+        print_checks_of(&report->mounts[i], out);
+    print_checks_of(&report->task, out);
+    if (report->installed[0])
+        fprintf(out, "efs-init: %s\n", report->installed);
+}
+
+static bool says_why(const struct check *check)
+{
+    return check->explains && (check->verdict == VERDICT_FAIL || check->verdict == VERDICT_WARN);
+}
+
+static void print_explanations(const struct mount_report *mount, FILE *out)
+{
+    for (size_t i = 0; i < mount->n; i++) {
+        const struct check *check = &mount->checks[i];
+        if (says_why(check))
+            fprintf(out, " AWS says: %s.%s%s", check->message, check->fix[0] ? " " : "",
+                    check->fix);
     }
+}
+
+static void print_failure(const struct report *report, const struct answer *answer, FILE *out)
+{
+    const struct cause_info *cause = &cause_table[report_cause(report)];
+    fprintf(out, "efs-init: NOT READY (%s, exit %d): %s. %s", cause->name, cause->exit_code,
+            answer->check ? answer->check->message : report->message,
+            answer->check ? answer->check->fix : cause->fix);
+    if (answer->check && answer->where != &report->task)
+        print_explanations(answer->where, out);
+    if (answer->check)
+        print_explanations(&report->task, out);
+    if (answer->failures > 1)
+        fprintf(out, " Mounts with failures: %zu, see the lines above.", answer->failures);
 }
 
 void report_print_answer(const struct report *report, FILE *out)
 {
-    const char *path = NULL;
-    size_t failures;
-    const struct check *first = answer(report, &path, &failures);
+    struct answer answer = find_answer(report);
 
-    if (first) {
-        const struct cause_info *cause = &cause_table[first->cause];
-        fprintf(out, "efs-init: NOT READY (%s, exit %d): %s. %s", cause->name, cause->exit_code,
-                first->message, first->fix);
-        if (failures > 1)
-            fprintf(out, " Mounts with failures: %zu, see the lines above.", failures);
-    } else if (report->cause != CAUSE_NONE) {
-        const struct cause_info *cause = &cause_table[report->cause];
-        fprintf(out, "efs-init: NOT READY (%s, exit %d): %s. %s", cause->name, cause->exit_code,
-                report->message, cause->fix);
+    if (answer.check || report->cause != CAUSE_NONE) {
+        print_failure(report, &answer, out);
+    } else if (report->n == 0) {
+        fputs("efs-init: done, there was no mount to check", out);
     } else {
         size_t warnings = count_warnings(report);
         fprintf(out, "efs-init: ready after %lld ms", (long long)report->took_ms);
@@ -200,31 +297,37 @@ static json_t *check_to_json(const struct check *check)
     set_text(object, "detail", check->detail);
     if (check->took_us >= 0)
         json_object_set_new(object, "took_us", json_integer(check->took_us));
+    if (check->explains)
+        json_object_set_new(object, "explains", json_true());
     return object;
 }
 
-static json_t *mount_to_json(const struct mount_report *mount)
+json_t *report_checks_to_json(const struct mount_report *mount)
 {
     json_t *checks = json_array();
     for (size_t i = 0; i < mount->n; i++)
         json_array_append_new(checks, check_to_json(&mount->checks[i]));
+    return checks;
+}
+
+static json_t *mount_to_json(const struct mount_report *mount)
+{
     json_t *object = json_object();
     json_object_set_new(object, "path", json_string_lossy(mount->asked->path));
     set_text(object, "file_system_id", mount->asked->file_system_id);
     json_object_set_new(object, "asked", json_string(mount->asked->read_only ? "ro" : "rw"));
-    json_object_set_new(object, "ok", json_boolean(!first_failure(mount)));
+    json_object_set_new(object, "ok", json_boolean(!report_first_failure(mount)));
     if (mount->facts)
         json_object_set(object, "mount", mount->facts);
-    json_object_set_new(object, "checks", checks);
+    json_object_set_new(object, "checks", report_checks_to_json(mount));
     return object;
 }
 
 json_t *report_to_json(const struct report *report)
 {
-    const char *path = NULL;
     char started[CLOCK_TEXT];
-    size_t failures;
-    const struct check *first = answer(report, &path, &failures);
+    struct answer answer = find_answer(report);
+    const struct check *first = answer.check;
     const struct cause_info *cause = &cause_table[report_cause(report)];
     json_t *object = json_pack(
         "{s:i, s:s, s:s, s:I, s:b, s:i}", "format", 1, "version", EFS_SIDECAR_VERSION, "started",
@@ -235,8 +338,10 @@ json_t *report_to_json(const struct report *report)
         set_text(object, "message", first ? first->message : report->message);
         set_text(object, "fix", first ? first->fix : cause->fix);
     }
-    if (path)
-        set_text(object, "path", path);
+    if (first && answer.where->asked)
+        set_text(object, "path", answer.where->asked->path);
+    if (report->installed[0])
+        set_text(object, "installed", report->installed);
     json_object_set_new(
         object, "identity",
         json_pack("{s:I, s:I}", "uid", (json_int_t)report->uid, "gid", (json_int_t)report->gid));
@@ -251,5 +356,8 @@ json_t *report_to_json(const struct report *report)
     for (size_t i = 0; i < report->n; i++)
         json_array_append_new(mounts, mount_to_json(&report->mounts[i]));
     json_object_set_new(object, "mounts", mounts);
+    if (report->task.n > 0)
+        json_object_set_new(object, "task",
+                            json_pack("{s:o}", "checks", report_checks_to_json(&report->task)));
     return object;
 }

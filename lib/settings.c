@@ -8,6 +8,7 @@
 
 const char *const profile_names[] = {"observe", "coordinate", "cache", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
+static const char *const aws_checks_names[] = {"never", "on_failure", "always", NULL};
 
 #define AT(field) offsetof(struct settings, field)
 
@@ -64,6 +65,26 @@ static const struct setting table[] = {
      "Fail unless new files belong to these numeric ids (UID:GID), the access point's"},
     {"lock_hold", SETTING_DURATION, INIT, AT(init_lock_hold_ms), "0s", 0, 10 * MINUTE, NULL,
      "Hold and prove a lock for this long, to find hosts that take each other's locks"},
+    {"wait", SETTING_DURATION, INIT, AT(init_wait_ms), "0s", 0, 1 * HOUR, NULL,
+     "Try again for this long when what is wrong may heal by itself, such as a missing path"},
+    {"marker", SETTING_NAMES, INIT, AT(init_marker), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Files that prove that it is the right directory, as PATH[=CONTENT],..., looked for before "
+     "anything is written"},
+    {"create", SETTING_NAMES, INIT, AT(init_create), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Directories to make if they are missing, as PATH[:MODE],... (0755 when nothing is said)"},
+    {"require", SETTING_NAMES, INIT, AT(init_require), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Paths that must exist, with owner and permission bits, as PATH[:UID:GID[:MODE]],..."},
+    {"access_points", SETTING_NAMES, INIT, AT(init_access_points), "", 0, CONFIG_MOUNTS_MAX, NULL,
+     "The access points that the mounts go through, as PATH=ACCESS_POINT_ID,... with the paths of "
+     "the list of mounts"},
+    {"expect_role", SETTING_TEXT, INIT, AT(init_expect_role), "", 0, 512, NULL,
+     "Fail unless the task has credentials, of this role (name or ARN)"},
+    {"sts", SETTING_BOOL, INIT, AT(init_sts), "false", 0, 0, NULL,
+     "Ask STS whose credentials they are, which proves that AWS accepts them"},
+    {"aws_checks", SETTING_CHOICE, INIT, AT(init_aws_checks), "on_failure", 0, 0, aws_checks_names,
+     "When the EFS API is asked about file system, access point, mount target and policy"},
+    {"install", SETTING_PATH, INIT, AT(init_install), "", 0, 0, NULL,
+     "Put efsctl, which runs in any image, into this directory"},
     {"format", SETTING_CHOICE, INIT, AT(init_format), "text", 0, 0, format_names,
      "text for people on stderr, or json for programs on stdout"},
 

@@ -16,6 +16,7 @@ enum {
 
 enum profile { PROFILE_OBSERVE, PROFILE_COORDINATE, PROFILE_CACHE };
 enum output_format { FORMAT_TEXT, FORMAT_JSON };
+enum aws_checks { AWS_CHECKS_NEVER, AWS_CHECKS_ON_FAILURE, AWS_CHECKS_ALWAYS };
 
 struct settings {
     /* the task */
@@ -36,8 +37,13 @@ struct settings {
     /* the gate */
     int64_t init_deadline_ms;
     struct ids_setting init_as, init_expect_owner;
-    int64_t init_lock_hold_ms;
-    int init_format; /* enum output_format */
+    int64_t init_lock_hold_ms, init_wait_ms;
+    struct name_list init_marker, init_create, init_require, init_access_points;
+    char *init_expect_role; /* "" = any */
+    bool init_sts;
+    int init_aws_checks; /* enum aws_checks */
+    char *init_install;  /* "" = nowhere */
+    int init_format;     /* enum output_format */
 
     /* the sidecar's mounts */
     int64_t probe_interval_ms, stall_after_ms, canary_interval_ms, proof_interval_ms;

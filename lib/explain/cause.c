@@ -24,6 +24,19 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
     [CAUSE_WRONG_FILE_SYSTEM] =
         {"WrongFileSystem", 14, "another file system is mounted there",
          "Correct the fileSystemId of the volume, or the file system named in the list of mounts."},
+    [CAUSE_REQUIRED_PATH_MISSING] =
+        {"RequiredPathMissing", 15, "a path that is required does not exist",
+         "Put it there (--create makes directories), correct the list of required paths, or mount "
+         "the directory in which it lies."},
+    [CAUSE_REQUIRED_PATH_DIFFERS] =
+        {"RequiredPathDiffers", 16, "a required path has another owner or other permission bits",
+         "Change them on the file system (chown and chmod from a task that may), or correct the "
+         "list of required paths."},
+    [CAUSE_MARKER_MISMATCH] =
+        {"MarkerMismatch", 17, "the marker file is missing or says something else",
+         "Another file system, or another directory of it, is probably mounted: correct "
+         "fileSystemId, rootDirectory or accessPointId of the volume. On a new file system, write "
+         "the marker once."},
     [CAUSE_READ_ONLY_MOUNT] =
         {"ReadOnlyMount", 20, "the mount is read-only",
          "Remove \"readOnly\": true from this container's mountPoints entry, or ask for PATH:ro."},
@@ -53,6 +66,18 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
         {"CannotChangeIdentity", 26, "this process may not take on the identity of --as",
          "Run the gate's container as root (\"user\": \"0\") with the capabilities SETUID and "
          "SETGID, or as that identity, without --as."},
+    [CAUSE_NO_CREDENTIALS] =
+        {"NoCredentials", 27, "the task cannot get its credentials",
+         "Give the task definition a taskRoleArn, and let this container reach the credentials "
+         "endpoint (169.254.170.2)."},
+    [CAUSE_WRONG_ROLE] =
+        {"WrongRole", 28, "the task has another role than expected",
+         "Correct the taskRoleArn of the task definition (not its executionRoleArn), or the role "
+         "that is expected."},
+    [CAUSE_WRONG_ACCESS_POINT] =
+        {"WrongAccessPoint", 29, "the access point is not the one that is meant",
+         "Correct the accessPointId in the volume's authorizationConfig, or the access point that "
+         "is expected."},
     [CAUSE_MOUNT_HUNG] =
         {"MountHung", 30, "the mount does not answer",
          "Check that the mount target is available in the task's zone, that security groups let "
@@ -109,12 +134,61 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
         {"RunDirUnwritable", 60, "the ready report cannot be written",
          "Mount a volume there that this container may write to and that the others share, or "
          "name another run directory."},
+    [CAUSE_INSTALL_FAILED] =
+        {"InstallFailed", 61, "efsctl cannot be installed",
+         "Mount a volume there that this container may write to, with room for some megabytes."},
     [CAUSE_USAGE] = {"Usage", 64, "an option or setting is wrong", "See efs-init --help."},
     [CAUSE_INTERNAL] = {"Internal", 70, "the gate itself failed",
                         "Report it with the JSON report of --format json."},
     [CAUSE_INTERRUPTED] =
         {"Interrupted", 75, "the gate was stopped by a signal",
          "Start it again; if ECS stopped it, the reason stands in the task's stoppedReason."},
+    [CAUSE_REGION_UNKNOWN] = {"RegionUnknown", 80, "the AWS region is not known",
+                              "Set AWS_REGION or add --region; Fargate, and the ECS agent from "
+                              "version 1.104.0 on, set it for every container."},
+    [CAUSE_FILE_SYSTEM_UNAVAILABLE] =
+        {"FileSystemUnavailable", 81, "the file system does not exist or is not available",
+         "Correct the file system id and the region, or wait until EFS shows it as available."},
+    [CAUSE_NO_MOUNT_TARGET] = {"NoMountTarget", 82,
+                               "the file system has no available mount target in this zone",
+                               "Create a mount target in a subnet of this zone, or run the task in "
+                               "subnets of zones that have one."},
+    [CAUSE_NAME_NOT_RESOLVED] =
+        {"NameNotResolved", 83, "the name of the file system has no address",
+         "Set enableDnsSupport and enableDnsHostnames of the VPC, let containers ask its DNS "
+         "server (AmazonProvidedDNS), and check that the file system has a mount target in this "
+         "zone of this VPC; the name of a new one takes about 90 seconds."},
+    [CAUSE_CONNECTION_REFUSED] = {"ConnectionRefused", 84,
+                                  "nothing listens on port 2049 of the address",
+                                  "Check that the address is a mount target's, and that no "
+                                  "firewall rejects the connection."},
+    [CAUSE_CONNECTION_TIMED_OUT] =
+        {"ConnectionTimedOut", 85, "nothing answers on port 2049 of the address",
+         "Let the security group of the mount target accept TCP port 2049 from the task's security "
+         "group, let the task's group send there, and let the network ACLs of both subnets pass it "
+         "both ways."},
+    [CAUSE_NETWORK_UNREACHABLE] =
+        {"NetworkUnreachable", 86, "there is no way to the address",
+         "Run the task in the VPC of the mount target, or give its subnet a route there; an IPv6 "
+         "address needs one on the task's side, too."},
+    [CAUSE_CONNECTION_RESET] = {"ConnectionReset", 87, "the other end closes the connection",
+                                "Look for a firewall or proxy that ends connections to port 2049; "
+                                "a mount target that is just being made or changed does it, too."},
+    [CAUSE_NO_NFS_SERVER] = {"NoNfsServer", 88, "no NFS server of version 4 answers at the address",
+                             "Check that the address is a mount target's, and that nothing on the "
+                             "way intercepts port 2049."},
+    [CAUSE_LOOPBACK_ADDRESS] = {"LoopbackAddress", 89,
+                                "the address is this host's own, and nothing connects to it",
+                                "Name the file system, or the address of a mount target. The "
+                                "efs-utils proxy on a loopback address serves one connection at a "
+                                "time: a probe of it can stop the mount that it belongs to."},
+    [CAUSE_ACCESS_POINT_UNUSABLE] =
+        {"AccessPointUnusable", 90,
+         "the access point does not exist, is not available, or is another file system's",
+         "Correct the accessPointId, or the fileSystemId, of the volume."},
+    [CAUSE_POLICY_REFUSES] = {"PolicyRefuses", 91, "the file system policy refuses the mount",
+                              "Allow elasticfilesystem:ClientMount in the file system policy, and "
+                              "remove what denies it."},
 };
 
 const struct cause_info *cause_from_exit_code(int exit_code)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import time
@@ -14,7 +15,7 @@ EFS_INIT = os.path.join(BUILD, "efs-init")
 
 
 def start(*args, env=None):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("EFS_SIDECAR_")}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("EFS_SIDECAR_", "AWS_", "ECS_"))}
     return subprocess.Popen([EFS_INIT, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                             text=True, preexec_fn=die_with_parent, env=dict(clean, **(env or {})))
 
@@ -215,6 +216,118 @@ def full(root):
     return None
 
 
+def content(root):
+    """markers come before anything is written, directories are made, required paths compared, databases in WAL mode named"""
+    run_dir, data = places(root)
+    end(gate(run_dir, data, f"--marker={data}/.id=prod"), 17, "MarkerMismatch", f"the marker {data}/.id is missing")
+    check(os.listdir(data) == [], "the wrong directory was written to")
+    with open(data + "/.id", "w", encoding="utf-8") as file:
+        file.write("test\n")
+    lines, _ = end(gate(run_dir, data, f"--marker={data}/.id=prod"), 17, 'does not say "prod"')
+    check("skip    write" in lines, lines)
+    create = f"--create={data}/a/b:2770,{data}/c"
+    lines, _ = end(gate(run_dir, data, f"--marker={data}/.id=test", create, f"--require={data}/a/b:{os.getuid()}:{os.getgid()}:2770"), 0)
+    check("marker   1 as expected" in lines and "create   2 made, 0 existed" in lines and "require  1 as required" in lines, lines)
+    end(gate(run_dir, data, create, f"--require={data}/a/b:4711:815,{data}/none"), 16, "required is 4711:815")
+    end(gate(run_dir, data, f"--require={data}/none"), 15, f"{data}/none does not exist")
+    end(gate(run_dir, data, f"--create={data}/.id/x"), 11, "/.id/x cannot be made")
+    end(gate(run_dir, data, "--require=/etc/passwd"), 64, "lies in none of the mounts")
+    end(gate(run_dir, data + ":ro", f"--require={data}/a/b", f"--marker={data}/.id"), 0)
+
+    with sqlite3.connect(data + "/a/app.db") as database:
+        database.execute("pragma journal_mode=wal")
+        database.execute("create table t(x)")
+    with sqlite3.connect(data + "/rollback.db") as database:
+        database.execute("create table t(x)")
+    lines, _ = end(gate(run_dir, data), 0, "2 warnings above")
+    check(f"warn    database {data}/a/app.db is an SQLite database in WAL mode" in lines and "rollback" not in lines, lines)
+
+
+def groups(root):
+    """more groups than NFS tells the server"""
+    if os.geteuid() != 0:
+        return "skipped: needs root"
+    run_dir, data = places(root)
+    for n, warned in ((16, False), (17, True)):
+        lines, _ = end(subprocess.Popen(["setpriv", "--groups", ",".join(map(str, range(100, 100 + n))), EFS_INIT, "--allow-local", run_dir, data],
+                                        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True), 0)
+        check((f"warn    groups   this process has {n} supplementary groups" in lines) == warned, lines)
+    return None
+
+
+def waiting(root):
+    """--wait: begins anew while it may heal, says once per change what for, ends when it is time or when it cannot heal"""
+    run_dir, data = places(root)
+    process = gate(run_dir, "--wait=20s", data + "/later", f"--require={data}/later/file")
+    time.sleep(1.3)
+    os.mkdir(data + "/later")
+    time.sleep(1.3)
+    with open(data + "/later/file", "w", encoding="utf-8"):
+        pass
+    lines, _ = end(process, 0, "ready after")
+    told = [line for line in lines.splitlines() if "waiting, for" in line]
+    check(len(told) == 2 and "later does not exist" in told[0] and "later/file does not exist" in told[1], lines)
+
+    begin = time.monotonic()
+    end(gate(run_dir, "--wait=2s", "--deadline=1s", data + "/none"), 10, "does not exist")
+    check(1 <= time.monotonic() - begin < 2.5, "waiting for nothing")
+    begin = time.monotonic()
+    end(start(run_dir, "--wait=20s", "/etc/passwd"), 11)
+    end(gate(run_dir, "--wait=20s", data + "/none", "--expect-owner=4711:815", data), 10)
+    check(time.monotonic() - begin < 1.5, "waited for what does not heal")
+    process = gate(run_dir, "--wait=60s", data + "/none")
+    time.sleep(0.8)
+    process.terminate()
+    end(process, 75, "Interrupted", timeout=3)
+
+
+def waiting_for_a_mount(root):
+    """--wait: a mount that does not answer is waited for by the same probe, and the gate goes on when it does"""
+    run_dir, data = places(root)
+    process = gate(run_dir, "--deadline=1s", "--wait=20s", "--lock-hold=1s", data)
+    wait_for(lambda: any(n.endswith(".moved") for n in os.listdir(data)), "the probe holds its lock", 10)
+    child = child_of(process)
+    os.kill(child, signal.SIGSTOP)
+    time.sleep(3)
+    os.kill(child, signal.SIGCONT)
+    lines, _ = end(process, 0, "ready after")
+    check(lines.count("waiting, for") == 1 and f"{data} does not answer (\"read under lock\")" in lines, lines)
+
+
+def install(root):
+    """--install puts a static efsctl there, whole and executable, with or without mounts, and says what is in the way"""
+    run_dir, data = places(root)
+    top = root.decode()
+    end(start(f"--install={top}/tools"), 0, "there was no mount to check")
+    with open(BUILD + "/efsctl-static", "rb") as mine, open(top + "/tools/efsctl", "rb") as theirs:
+        check(mine.read() == theirs.read(), "not the same")
+    check(stat.S_IMODE(os.stat(top + "/tools/efsctl").st_mode) == 0o755 and os.listdir(top + "/tools") == ["efsctl"], "mode, or leftovers")
+    version = subprocess.run([top + "/tools/efsctl", "--version"], capture_output=True, text=True, timeout=10, check=True)
+    check(version.stdout.startswith("efsctl "), version)
+    with open(top + "/tools/efsctl", "w", encoding="utf-8") as file:
+        file.write("old")
+    lines, stdout = end(gate(run_dir, data, f"--install={top}/tools", "--format=json"), 0, "ready after")
+    size = os.path.getsize(BUILD + "/efsctl-static")
+    check(f"installed {top}/tools/efsctl ({size} bytes)" in lines and os.path.getsize(top + "/tools/efsctl") == size, lines)
+    check(str(size) in json.loads(stdout)["installed"], stdout)
+
+    # From an installation, and without one.
+    os.makedirs(top + "/usr/bin")
+    os.makedirs(top + "/usr/lib/efs-sidecar")
+    shutil.copy(EFS_INIT, top + "/usr/bin")
+    shutil.copy(BUILD + "/efsctl-static", top + "/usr/lib/efs-sidecar/efsctl")
+    subprocess.run([top + "/usr/bin/efs-init", f"--install={top}/more"], check=True, capture_output=True, timeout=10)
+    check(os.path.getsize(top + "/more/efsctl") == size, "from an installation")
+    os.unlink(top + "/usr/lib/efs-sidecar/efsctl")
+    end(subprocess.Popen([top + "/usr/bin/efs-init", f"--install={top}/more"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True), 61,
+        "InstallFailed", "there is neither ../lib/efs-sidecar/efsctl nor efsctl-static in")
+    end(start("--install=/proc/none"), 61, "InstallFailed", "/proc/none")
+    end(start(f"--install={data}/.."), 64)
+    end(gate(run_dir, data, "--install=/etc/passwd"), 61, "/etc/passwd")
+    end(start(run_dir, data, "--install=/etc/passwd"), 13)  # the mount says more
+
+
 if __name__ == "__main__":
     check(shutil.which("setpriv"), "setpriv (util-linux) is missing")
-    run(passes, fails, several, paths, usage, identity, hung, crash, stopped, run_directory, full)
+    run(passes, fails, several, paths, usage, identity, hung, crash, stopped, run_directory, full, content, groups,
+        waiting, waiting_for_a_mount, install)

@@ -1,4 +1,5 @@
-/* The manual page and docs/checks.md list the causes as the table in the program has them. */
+/* The manual page and docs/checks.md list causes and checks as the tables in the program have them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "init/report.h"
 #include "lib/explain/cause.h"
 
 static char manual[64 * 1024], checks[64 * 1024];
@@ -44,10 +46,28 @@ static void test_causes(void **state)
     }
 }
 
+static void test_checks(void **state)
+{
+    size_t rows = 0, known = 0;
+    for (const char *row = checks; (row = strstr(row, "\n| `")) != NULL; row++)
+        rows++;
+    for (const struct check_info *info = check_table; info->id; info++, known++) {
+        char row[256], item[256];
+        snprintf(row, sizeof(row), "\n| `%s` | ", info->id);
+        snprintf(item, sizeof(item), ".It Sy %s\n%s\n", info->id, info->asks);
+        if (!strstr(checks, row))
+            fail_msg("docs/checks.md lacks the row: %s", row);
+        if (!strstr(manual, item))
+            fail_msg("docs/man/efs-init.8 lacks the item: %s", item);
+    }
+    assert_int_equal(rows, known); /* none that the program does not have */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_causes),
+        cmocka_unit_test(test_checks),
     };
     return cmocka_run_group_tests_name("manual", tests, read_docs, NULL);
 }

@@ -56,9 +56,9 @@ static int count_names(void)
     return n - 2;
 }
 
-static struct probe start(struct probe_wish wish)
+static struct child start(struct probe_wish wish)
 {
-    struct probe probe;
+    struct child probe;
     struct error err = {0};
     wish.path = directory;
     if (probe_start(&wish, &probe, &err) < 0)
@@ -66,7 +66,12 @@ static struct probe start(struct probe_wish wish)
     return probe;
 }
 
-static void wait_for_end(const struct probe *probe)
+static struct probe_log *log_of(const struct child *probe)
+{
+    return probe->shared;
+}
+
+static void wait_for_end(const struct child *probe)
 {
     struct pollfd done = {.fd = probe->done_fd, .events = POLLIN};
     assert_int_equal(poll(&done, 1, 10000), 1);
@@ -74,30 +79,30 @@ static void wait_for_end(const struct probe *probe)
 
 static void test_whole(void **state)
 {
-    struct probe probe = start((struct probe_wish){.allow_local = true, .hold_ms = 600});
+    struct child probe = start((struct probe_wish){.allow_local = true, .hold_ms = 600});
     wait_for_end(&probe);
-    assert_int_equal(probe.log->error, 0);
-    assert_int_equal(atomic_load(&probe.log->step), PROBE_END);
+    assert_int_equal(log_of(&probe)->error, 0);
+    assert_int_equal(atomic_load(&log_of(&probe)->step), PROBE_END);
     for (int step = 0; step < PROBE_END; step++)
-        assert_int_equal(probe.log->took_us[step] >= 0, step != PROBE_LIST);
-    assert_true(probe.log->proofs >= 2);
-    assert_string_equal(probe.log->path, directory);
-    assert_int_equal(probe.log->owner, getuid());
-    assert_int_equal(probe.log->file_owner, getuid());
+        assert_int_equal(log_of(&probe)->took_us[step] >= 0, step != PROBE_LIST);
+    assert_true(log_of(&probe)->proofs >= 2);
+    assert_string_equal(log_of(&probe)->path, directory);
+    assert_int_equal(log_of(&probe)->owner, getuid());
+    assert_int_equal(log_of(&probe)->file_owner, getuid());
     assert_int_equal(count_names(), 0);
-    probe_release(&probe);
+    child_close(&probe);
 }
 
 static void test_read_only_writes_nothing(void **state)
 {
     assert_int_equal(chmod(directory, 0500), 0);
-    struct probe probe = start((struct probe_wish){.allow_local = true, .read_only = true});
+    struct child probe = start((struct probe_wish){.allow_local = true, .read_only = true});
     wait_for_end(&probe);
-    assert_int_equal(probe.log->error, 0);
-    assert_true(probe.log->took_us[PROBE_LIST] >= 0);
-    assert_true(probe.log->took_us[PROBE_CREATE] < 0);
-    assert_false(probe.log->made);
-    probe_release(&probe);
+    assert_int_equal(log_of(&probe)->error, 0);
+    assert_true(log_of(&probe)->took_us[PROBE_LIST] >= 0);
+    assert_true(log_of(&probe)->took_us[PROBE_CREATE] < 0);
+    assert_false(log_of(&probe)->made);
+    child_close(&probe);
 }
 
 /* A directory that is not EFS must not be written to. */
@@ -105,14 +110,14 @@ static void test_not_nfs_stops(void **state)
 {
     struct stat before, after;
     assert_int_equal(stat(directory, &before), 0);
-    struct probe probe = start((struct probe_wish){0});
+    struct child probe = start((struct probe_wish){0});
     wait_for_end(&probe);
-    assert_true(probe.log->not_nfs);
-    assert_true(probe.log->mount_id > 0);
-    assert_true(probe.log->took_us[PROBE_CREATE] < 0);
+    assert_true(log_of(&probe)->not_nfs);
+    assert_true(log_of(&probe)->mount_id > 0);
+    assert_true(log_of(&probe)->took_us[PROBE_CREATE] < 0);
     assert_int_equal(stat(directory, &after), 0);
     assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
-    probe_release(&probe);
+    child_close(&probe);
 }
 
 static void make(const char *name, bool is_dir, int age_s)
@@ -150,13 +155,13 @@ static void test_leftovers(void **state)
     _cleanup_close_ int held = open(path, O_RDWR | O_CLOEXEC);
     assert_int_equal(ofd_lock(held, F_WRLCK, 0, 0), 0);
 
-    struct probe probe = start((struct probe_wish){.allow_local = true});
+    struct child probe = start((struct probe_wish){.allow_local = true});
     wait_for_end(&probe);
-    assert_int_equal(probe.log->error, 0);
-    assert_int_equal(probe.log->leftovers, 2);
+    assert_int_equal(log_of(&probe)->error, 0);
+    assert_int_equal(log_of(&probe)->leftovers, 2);
     assert_false(exists(OLD_FREE) || exists(OLD_DIR));
     assert_true(exists(OLD_HELD) && exists(YOUNG) && exists(FOREIGN));
-    probe_release(&probe);
+    child_close(&probe);
 }
 
 static void test_names(void **state)
@@ -182,56 +187,56 @@ static void test_names(void **state)
 /* A child that no longer runs, as one in a hung system call: stopping it does not wait. */
 static void test_stop(void **state)
 {
-    struct probe probe = start((struct probe_wish){.allow_local = true, .hold_ms = 60000});
+    struct child probe = start((struct probe_wish){.allow_local = true, .hold_ms = 60000});
     int64_t give_up_ms = clock_now_ms() + 10000;
-    while (atomic_load(&probe.log->step) != PROBE_HOLD && clock_now_ms() < give_up_ms)
+    while (atomic_load(&log_of(&probe)->step) != PROBE_HOLD && clock_now_ms() < give_up_ms)
         usleep(1000);
-    assert_int_equal(atomic_load(&probe.log->step), PROBE_HOLD);
+    assert_int_equal(atomic_load(&log_of(&probe)->step), PROBE_HOLD);
     assert_int_equal(kill(probe.pid, SIGSTOP), 0);
     int64_t start_ms = clock_now_ms();
-    probe_stop(&probe);
+    child_stop(&probe);
     assert_true(clock_now_ms() - start_ms < 1000);
     assert_true(count_names() > 0); /* left for a later one */
-    probe_release(&probe);
+    child_close(&probe);
 }
 
 static void test_missing(void **state)
 {
-    struct probe probe;
+    struct child probe;
     struct error err = {0};
     char path[64];
     snprintf(path, sizeof(path), "%s/a/b", directory);
     assert_int_equal(probe_start(&(struct probe_wish){.path = path}, &probe, &err), 0);
     wait_for_end(&probe);
-    assert_int_equal(probe.log->error, ENOENT);
-    assert_int_equal(probe.log->failed, PROBE_OPEN);
-    assert_string_equal(probe.log->path, directory);
-    probe_release(&probe);
+    assert_int_equal(log_of(&probe)->error, ENOENT);
+    assert_int_equal(log_of(&probe)->failed, PROBE_OPEN);
+    assert_string_equal(log_of(&probe)->path, directory);
+    child_close(&probe);
 }
 
 static void test_other_ids(void **state)
 {
     if (geteuid() != 0)
         skip();
-    struct probe probe = start(
+    struct child probe = start(
         (struct probe_wish){.allow_local = true, .change_ids = true, .uid = 4711, .gid = 815});
     wait_for_end(&probe);
-    assert_int_equal(probe.log->failed, PROBE_CREATE);
-    assert_int_equal(probe.log->error, EACCES);
-    assert_int_equal(probe.log->uid, 4711);
-    assert_int_equal(probe.log->gid, 815);
-    assert_int_equal(probe.log->groups, 0);
-    assert_false(probe_may_write(probe.log));
-    probe_release(&probe);
+    assert_int_equal(log_of(&probe)->failed, PROBE_CREATE);
+    assert_int_equal(log_of(&probe)->error, EACCES);
+    assert_int_equal(log_of(&probe)->uid, 4711);
+    assert_int_equal(log_of(&probe)->gid, 815);
+    assert_int_equal(log_of(&probe)->groups, 0);
+    assert_false(probe_may_write(log_of(&probe)));
+    child_close(&probe);
 
     assert_int_equal(chown(directory, 4711, 815), 0);
     probe = start(
         (struct probe_wish){.allow_local = true, .change_ids = true, .uid = 4711, .gid = 815});
     wait_for_end(&probe);
-    assert_int_equal(probe.log->error, 0);
-    assert_int_equal(probe.log->file_owner, 4711);
-    assert_int_equal(probe.log->file_group, 815);
-    probe_release(&probe);
+    assert_int_equal(log_of(&probe)->error, 0);
+    assert_int_equal(log_of(&probe)->file_owner, 4711);
+    assert_int_equal(log_of(&probe)->file_group, 815);
+    child_close(&probe);
 }
 
 int main(void)
