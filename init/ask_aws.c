@@ -311,7 +311,7 @@ int ask_aws_start(const struct aws_wish *wish, struct child *ret_child, struct e
     if (r < 0)
         return r;
     struct aws_facts *facts = child.shared;
-    facts->no_source = !source || strcmp(source->name, "instance metadata service") == 0;
+    facts->no_source = !source || !source->of_task;
     list_file_systems(wish, facts);
     if (!facts->no_source || (source && wish->instance))
         r = child_start(&child, run, wish, err);

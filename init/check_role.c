@@ -44,15 +44,15 @@ static void judge_role(const struct aws_facts *facts, const char *wanted, struct
     if (*role && *wanted && !is_role(wanted, role))
         fail_role(wanted, role, task);
     else if (*role)
-        report_add(task, "role", VERDICT_OK, "credentials of %s, from the %s", role, facts->source);
+        report_add(task, "role", VERDICT_OK, "credentials of %s (source: %s)", role, facts->source);
     else if (asked && *wanted && !is_session_of(wanted, facts->caller.arn))
         fail_role(wanted, facts->caller.arn, task);
     else if (asked || !*wanted)
-        report_add(task, "role", VERDICT_OK, "credentials from the %s, which does not name a role",
+        report_add(task, "role", VERDICT_OK, "credentials, whose source (%s) does not name a role",
                    facts->source);
     else
         report_fix(report_add(task, "role", VERDICT_WARN,
-                              "the credentials are from the %s, which does not name a role: "
+                              "the source of the credentials (%s) does not name a role: "
                               "whether it is %s is not known",
                               facts->source, wanted),
                    "Add --sts, which asks AWS.");

@@ -210,8 +210,8 @@ static void attempt(struct run *run, struct report *report)
     struct error err = {0};
     if (mountinfo_read(NULL, &run->found.table, &err) < 0)
         report_fail_all(report, CAUSE_INTERNAL, "%s", err.text);
-    start_probes(run, report);
     start_aws(run, run->settings->init_aws_checks == AWS_CHECKS_ALWAYS ? all : NULL);
+    start_probes(run, report);
     wait_half(run);
     (void)wait_for_probes(run, run->deadline_ms);
     run->found.stopped_ms = clock_now_ms();

@@ -105,10 +105,23 @@ bool judge_file_system_id(const struct findings *f, size_t i, char id[EFS_ID])
     return *asked != '\0';
 }
 
+/* A mount target has nothing to do with a refusal, a policy nothing with silence. */
+static bool explains(const struct check *check, enum cause cause)
+{
+    bool silence = cause == CAUSE_MOUNT_HUNG || cause == CAUSE_SERVER_UNREACHABLE ||
+                   cause == CAUSE_STALE_HANDLE || cause == CAUSE_IO_ERROR;
+    if (strcmp(check->id, "target") == 0 || strcmp(check->id, "credits") == 0)
+        return silence;
+    if (strcmp(check->id, "policy") == 0 || strcmp(check->id, "tls") == 0)
+        return !silence;
+    return true;
+}
+
 static void judge_behind_mount(const struct findings *f, size_t i, struct mount_report *report)
 {
     struct mount mount;
     const struct check *failure = report_first_failure(report);
+    enum cause cause = failure ? failure->cause : CAUSE_NONE;
     size_t before = report->n;
     struct aws_question question = {
         .facts = f->aws.shared,
@@ -116,12 +129,11 @@ static void judge_behind_mount(const struct findings *f, size_t i, struct mount_
         .access_point = f->expect->access_points[i],
         .mounted = find_mount(f, i, &mount) ? &mount : NULL,
         .log = log_of(f, i),
-        .write_refused = failure && (failure->cause == CAUSE_NO_CLIENT_WRITE ||
-                                     failure->cause == CAUSE_ROOT_SQUASHED),
+        .write_refused = cause == CAUSE_NO_CLIENT_WRITE || cause == CAUSE_ROOT_SQUASHED,
     };
     check_aws(&question, report);
     for (size_t c = before; c < report->n; c++)
-        report->checks[c].explains = f->explaining;
+        report->checks[c].explains = f->explaining && explains(&report->checks[c], cause);
 }
 
 void judge_aws(const struct findings *f, struct report *report)
@@ -133,7 +145,7 @@ void judge_aws(const struct findings *f, struct report *report)
     check_role(f->aws.shared, &wanted, &report->task);
     for (size_t c = 0; c < report->task.n; c++)
         report->task.checks[c].explains =
-            f->explaining && report->task.checks[c].verdict != VERDICT_FAIL;
+            f->explaining && strcmp(report->task.checks[c].id, "caller") == 0 && !wanted.sts;
     const struct aws_facts *facts = f->aws.shared;
     bool could_ask = f->asked_api && !(f->explaining && facts->no_source);
     for (size_t i = 0; could_ask && i < report->n; i++)

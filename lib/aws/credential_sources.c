@@ -272,9 +272,9 @@ static int instance_fetch(int64_t deadline_ms, struct credentials **ret_credenti
 /* ---- the table ---- */
 
 static const struct credential_source sources[] = {
-    {"environment", environment_configured, environment_fetch},
-    {"container endpoint", container_configured, container_fetch},
-    {"instance metadata service", instance_configured, instance_fetch},
+    {"environment", true, environment_configured, environment_fetch},
+    {"container endpoint", true, container_configured, container_fetch},
+    {"instance metadata service", false, instance_configured, instance_fetch},
 };
 
 const struct credential_source *credential_source_find(void)

@@ -22,6 +22,7 @@
 
 struct credential_source {
     const char *name;
+    bool of_task; /* not those of the host, which any task on it has */
     bool (*configured)(void);
     int (*fetch)(int64_t deadline_ms, struct credentials **ret_credentials, struct error *err);
 };

@@ -143,7 +143,7 @@ def child_of(process):
         with open(path, encoding="ascii") as file:
             return file.read().split()
     wait_for(children, "the probe starts", 10)
-    return int(children()[0])
+    return int(children()[-1])  # the probe is started last
 
 
 def hung(root):

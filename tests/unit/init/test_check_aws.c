@@ -44,7 +44,7 @@ static int set_up(void **state)
     memset(&facts, 0, sizeof(facts));
     memset(&probe, 0, sizeof(probe));
     facts.n_file_systems = 1;
-    strcpy(facts.source, "container endpoint");
+    strcpy(facts.source, "container");
     strcpy(facts.role_arn, ROLE);
     strcpy(facts.region, "eu-west-1");
     strcpy(facts.task.availability_zone, "eu-west-1a");
@@ -274,7 +274,7 @@ static void role(const char *wanted, bool sts, enum verdict verdict, const char 
 
 static void test_role(void **state)
 {
-    role("", false, VERDICT_OK, "credentials of " ROLE ", from the container endpoint");
+    role("", false, VERDICT_OK, "credentials of " ROLE " (source: container)");
     role("app", false, VERDICT_OK, ROLE);
     role(ROLE, false, VERDICT_OK, ROLE);
     role("ap", false, VERDICT_FAIL, "the task's role is " ROLE ", expected is ap");
