@@ -8,10 +8,6 @@ from harness.sidecar import Sidecar
 DEADLINE_S = 900
 
 
-class DefaultSidecar(Sidecar):
-    INTERVALS = ""
-
-
 def run(cluster):
     seconds, directories = int(os.environ["IDLE_SECONDS"]), int(os.environ["IDLE_DIRECTORIES"])
     host, root = cluster.host(1), cluster.server.path("normal")
@@ -20,7 +16,7 @@ def run(cluster):
     before = host.mountstats()
     gate.passes(host, "/mnt/data")
     gated = host.mountstats()
-    sidecar = DefaultSidecar(host, "/mnt/data")
+    sidecar = Sidecar(host, "/mnt/data", intervals="")  # the defaults
     sidecar.ready(timeout=60)
     started = host.mountstats()
     # Leave the start behind: what it wrote is still being closed and looked at.
