@@ -39,39 +39,46 @@ static struct libmnt_fs *next_entry(struct mountinfo *table, struct libmnt_iter 
     return mnt_table_next_fs(table->entries, iter, &fs) == 0 ? fs : NULL;
 }
 
-/* The id that entries name as their parent although no entry has it; -1: there is none, or "/" is
- * listed. */
-static int hidden_root_id(struct mountinfo *table)
+static bool is_listed(struct mountinfo *table, int id)
 {
     struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
     struct libmnt_fs *fs;
-    int hidden = -1;
-    if (!iter || mnt_table_find_target(table->entries, "/", MNT_ITER_FORWARD)) {
-        mnt_free_iter(iter);
-        return -1;
-    }
-    while (hidden < 0 && (fs = next_entry(table, iter)) != NULL) {
-        struct libmnt_iter *inner = mnt_new_iter(MNT_ITER_FORWARD);
-        struct libmnt_fs *other;
-        bool found = false;
-        while (inner && !found && (other = next_entry(table, inner)) != NULL)
-            found = mnt_fs_get_id(other) == mnt_fs_get_parent_id(fs);
-        mnt_free_iter(inner);
-        if (!found)
-            hidden = mnt_fs_get_parent_id(fs);
+    bool found = false;
+    while (iter && !found && (fs = next_entry(table, iter)) != NULL)
+        found = mnt_fs_get_id(fs) == id;
+    mnt_free_iter(iter);
+    return found;
+}
+
+/* The root of the tree: what is mounted on nothing that is listed, "/" before others. libmount's
+ * own search does not end when a file lies about parents. */
+static struct libmnt_fs *tree_root(struct mountinfo *table)
+{
+    struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+    struct libmnt_fs *fs, *root = NULL, *orphan = NULL;
+    while (iter && !root && (fs = next_entry(table, iter)) != NULL) {
+        const char *target = mnt_fs_get_target(fs);
+        int parent = mnt_fs_get_parent_id(fs); /* its own: the kernel's first mount */
+        if (!target || (parent != mnt_fs_get_id(fs) && is_listed(table, parent)))
+            continue;
+        if (strcmp(target, "/") == 0)
+            root = fs;
+        else if (!orphan)
+            orphan = fs;
     }
     mnt_free_iter(iter);
-    return hidden;
+    return root ? root : orphan;
 }
 
 /* In a chroot whose root is no mount point the kernel does not list what "/" lies on. */
 static int add_hidden_root(struct mountinfo *table, const char *file)
 {
     char line[80];
-    int id = hidden_root_id(table);
-    if (id < 0)
+    struct libmnt_fs *root = tree_root(table);
+    if (!root || strcmp(mnt_fs_get_target(root), "/") == 0)
         return 0;
-    int length = snprintf(line, sizeof(line), "%d 0 0:0 / / rw - unknown none rw\n", id);
+    int length = snprintf(line, sizeof(line), "%d 0 0:0 / / rw - unknown none rw\n",
+                          mnt_fs_get_parent_id(root));
     FILE *stream = fmemopen(line, (size_t)length, "r");
     if (!stream)
         return -ENOMEM;
@@ -133,7 +140,7 @@ int mount_source_file_system(const char *source, char id[MOUNT_FILE_SYSTEM_ID])
     const char *start = host;
     if (strncmp(start, "fs-", 3) != 0) { /* a zone comes first */
         start = strchr(host, '.');
-        if (!start++ || strncmp(start, "fs-", 3) != 0)
+        if (!start || strncmp(++start, "fs-", 3) != 0)
             return -ENOENT;
     }
     size_t length = 3 + strspn(start + 3, "0123456789abcdef");
@@ -228,7 +235,8 @@ int mountinfo_at(struct mountinfo *table, const char *path, struct mount *ret_mo
 
     if (!is_plain_absolute(path))
         return -EINVAL;
-    if (mnt_table_get_root_fs(table->entries, &fs) != 0)
+    fs = tree_root(table);
+    if (!fs)
         return -ENOENT;
     /* A chain cannot be longer than the list: a file that lies about parents must not loop. */
     for (int steps = mnt_table_get_nents(table->entries); steps > 0; steps--, fs = next)

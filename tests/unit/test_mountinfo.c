@@ -182,6 +182,7 @@ static void test_file_system_id(void **state)
                                        "fs-0abc.example.com:/",
                                        "xfs-0abc.efs.eu-west-1.amazonaws.com:/",
                                        "tmpfs",
+                                       "nodot:/",
                                        ":/"};
     char id[MOUNT_FILE_SYSTEM_ID];
     assert_int_equal(mount_source_file_system("fs-0abc.efs.eu-west-1.amazonaws.com:/x", id), 0);
@@ -211,6 +212,18 @@ static void test_hidden_root(void **state)
     mountinfo_free(table);
 }
 
+/* The kernel's first mount is its own parent; what is mounted over it is what one sees. */
+static void test_visible_rootfs(void **state)
+{
+    struct mountinfo *table = load("rootfs-visible");
+    struct mount mount;
+    assert_int_equal(mountinfo_at(table, "/etc", &mount), 0);
+    assert_string_equal(mount.fstype, "ext4");
+    assert_int_equal(mountinfo_at(table, "/data", &mount), 0);
+    assert_true(mount.nfs);
+    mountinfo_free(table);
+}
+
 static void test_this_kernel(void **state)
 {
     struct mountinfo *table = NULL;
@@ -237,7 +250,7 @@ int main(void)
         cmocka_unit_test(test_options),        cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_broken_lines),   cmocka_unit_test(test_refused),
         cmocka_unit_test(test_file_system_id), cmocka_unit_test(test_hidden_root),
-        cmocka_unit_test(test_this_kernel),
+        cmocka_unit_test(test_visible_rootfs), cmocka_unit_test(test_this_kernel),
     };
     return cmocka_run_group_tests_name("mountinfo", tests, NULL, NULL);
 }
