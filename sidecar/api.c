@@ -10,6 +10,7 @@
 #include "lib/json.h"
 #include "lib/parse.h"
 #include "sidecar/api_changes.h"
+#include "sidecar/api_metrics.h"
 #include "sidecar/api_socket.h"
 #include "sidecar/api_status.h"
 #include "sidecar/http.h"
@@ -63,6 +64,11 @@ static void serve_metrics(struct api *api, struct http_request *request)
         http_error(request, 503, NULL, "no memory");
 }
 
+static void serve_metrics_json(struct api *api, struct http_request *request)
+{
+    reply_json(request, api_metrics_json(&api->from));
+}
+
 static void serve_changes(struct api *api, struct http_request *request)
 {
     api_changes_serve(api->changes, request);
@@ -75,7 +81,7 @@ static const struct route {
 } routes[] = {
     {"GET", "/healthz", false, serve_healthz},   {"GET", "/metrics", false, serve_metrics},
     {"GET", "/v1/status", false, serve_status},  {"GET", "/v1/config", false, serve_config},
-    {"GET", "/v1/changes", true, serve_changes},
+    {"GET", "/v1/changes", true, serve_changes}, {"GET", "/v1/metrics", false, serve_metrics_json},
 };
 
 /* ---- from a request to its handler ---- */
@@ -128,7 +134,8 @@ static void on_request(void *arg, struct http_request *request)
         http_error(request, 405, "use GET", "%s is not possible on %.128s", head->method,
                    head->path);
     else if (!route)
-        http_error(request, 404, "there are /healthz /metrics /v1/status /v1/config /v1/changes",
+        http_error(request, 404,
+                   "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics",
                    "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);

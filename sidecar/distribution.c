@@ -54,3 +54,13 @@ void distribution_add(struct distribution *d, double value)
     d->counts[at] = 1;
     d->n++;
 }
+
+double distribution_percentile(const struct distribution *d, double percent)
+{
+    double wanted = percent / 100 * (double)d->count;
+    uint64_t seen = 0;
+    size_t at = 0;
+    while (at + 1 < d->n && (double)(seen += d->counts[at]) < wanted)
+        at++;
+    return d->values[at];
+}

@@ -29,4 +29,7 @@ struct distribution {
 
 void distribution_add(struct distribution *d, double value);
 
+/* The smallest value that percent (0 to 100) of all values do not exceed; d is not empty. */
+double distribution_percentile(const struct distribution *d, double percent);
+
 #endif

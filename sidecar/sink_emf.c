@@ -16,11 +16,6 @@
 
 enum { STDOUT_BUFFER_BYTES = 256 * 1024 };
 
-static const char *const unit_names[] = {
-    [UNIT_NONE] = "None",   [UNIT_COUNT] = "Count",     [UNIT_MILLISECONDS] = "Milliseconds",
-    [UNIT_BYTES] = "Bytes", [UNIT_PERCENT] = "Percent",
-};
-
 /* Whole numbers are written as such, so that the precision of the rest can stay small. */
 static json_t *number(double value)
 {
@@ -91,7 +86,7 @@ char *emf_render(const struct metrics_view *view, const struct metric_group *gro
             continue;
         json_object_set_new(root, metric->name, value);
         json_array_append_new(metrics, json_pack("{s:s, s:s}", "Name", metric->name, "Unit",
-                                                 unit_names[metric->unit]));
+                                                 metric_unit_names[metric->unit]));
     }
     if (json_array_size(metrics) == 0)
         return NULL;

@@ -2,6 +2,18 @@
 
 #include <string.h>
 
+const char *const metric_kind_names[] = {
+    [METRIC_COUNTER] = "counter",
+    [METRIC_GAUGE] = "gauge",
+    [METRIC_PEAK] = "peak",
+    [METRIC_DISTRIBUTION] = "distribution",
+};
+
+const char *const metric_unit_names[] = {
+    [UNIT_NONE] = "None",   [UNIT_COUNT] = "Count",     [UNIT_MILLISECONDS] = "Milliseconds",
+    [UNIT_BYTES] = "Bytes", [UNIT_PERCENT] = "Percent",
+};
+
 static const struct sink *const sinks[] = {&sink_emf};
 
 const struct sink *sink_find(const char *name)

@@ -29,6 +29,9 @@ enum metric_kind {
 
 enum metric_unit { UNIT_NONE, UNIT_COUNT, UNIT_MILLISECONDS, UNIT_BYTES, UNIT_PERCENT };
 
+extern const char *const metric_kind_names[]; /* "counter" */
+extern const char *const metric_unit_names[]; /* as CloudWatch calls them */
+
 struct metric {
     const char *name; /* as in CloudWatch */
     enum metric_unit unit;

@@ -109,6 +109,28 @@ def prometheus(root):
     return len([line for line in text.splitlines() if not line.startswith("#")])
 
 
+def as_json(root):
+    """/v1/metrics: the same numbers as the Prometheus text and the EMF lines, under the same names"""
+    with Sidecar(root, *OPTIONS, "--metrics-interval=1h", mounts=("share=fs-0123456789abcdef0",)) as sidecar:
+        wait_for(lambda: "canary_write_latency_seconds_count" in sidecar.get("/metrics")[1], "the canary", 10)
+        status, told = sidecar.get("/v1/metrics")
+        check(status == 200 and told["interval_ms"] == 3600000 and told["uptime_ms"] > 0, f"{told}")
+        check([g["mount"] for g in told["groups"]] == ["", sidecar.mounts[0].split("=")[0]], f"groups: {told['groups']}")
+        text = sidecar.get("/metrics")[1]
+        sidecar.stop()
+        lines = events(sidecar.out_path)
+    for group, line in zip(told["groups"], lines):
+        metrics = {m["name"]: m for m in group["metrics"]}
+        sent = {m["Name"]: m["Unit"] for m in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+        check({n: m["unit"] for n, m in metrics.items()} == sent, f"{metrics.keys()} but sent are {sent}")
+        check(not set(metrics) - set(told["meanings"]), "a metric without a meaning")
+        for name, metric in metrics.items():
+            if metric["kind"] == "distribution":
+                check(metric["min"] <= metric["p50"] <= metric["p90"] <= metric["p99"] <= metric["max"] <= metric["sum"], f"{metric}")
+                check(metric["min"] in line[name] and metric["count"] <= len(line[name]), f"{metric} but sent are {line[name]}")
+    check(text.count("# TYPE") == len({m["name"] for g in told["groups"] for m in g["metrics"]}), "Prometheus knows others")
+
+
 def never_drained(root):
     """stdout and stderr are full pipes. 16 mounts make 17 lines a second: the queue is full after about 20 s."""
     pipes = [os.pipe() for _ in range(2)]
@@ -175,7 +197,7 @@ def never_drained(root):
 def main():
     with Scratch() as root:
         lines = intervals(root)
-    for part in (without_dimensions, silent):
+    for part in (without_dimensions, silent, as_json):
         with Scratch() as root:
             part(root)
     with Scratch() as root:

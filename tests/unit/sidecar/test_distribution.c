@@ -50,15 +50,6 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double quantile(const struct distribution *d, double q)
-{
-    double rank = q * (double)d->count, seen = 0;
-    size_t i = 0;
-    while (i + 1 < d->n && (seen += (double)d->counts[i]) < rank)
-        i++;
-    return d->values[i];
-}
-
 /* 20,000 values over six decades: a percentile may be off by the width of a merged pair. */
 static void test_merged(void **state)
 {
@@ -84,8 +75,23 @@ static void test_merged(void **state)
     assert_true(fabs(d.sum - sum) < sum * 1e-9);
     for (int tenth = 1; tenth < 10; tenth++) {
         double exact = values[N / 10 * tenth];
-        assert_true(fabs(quantile(&d, tenth / 10.0) - exact) < exact * 0.25);
+        assert_true(fabs(distribution_percentile(&d, tenth * 10) - exact) < exact * 0.25);
     }
+}
+
+static void test_percentiles(void **state)
+{
+    struct distribution d = {0};
+    distribution_add(&d, 7);
+    assert_true(distribution_percentile(&d, 0) == 7 && distribution_percentile(&d, 100) == 7);
+    for (int i = 1; i < 10; i++)
+        distribution_add(&d, 7); /* one pair with a count of 10 */
+    for (int i = 1; i <= 90; i++)
+        distribution_add(&d, 100 + i);
+    assert_true(distribution_percentile(&d, 10) == 7);
+    assert_true(distribution_percentile(&d, 50) == 140);
+    assert_true(distribution_percentile(&d, 99) == 189);
+    assert_true(distribution_percentile(&d, 100) == 190);
 }
 
 static void test_negative_and_zero(void **state)
@@ -105,6 +111,7 @@ int main(void)
         cmocka_unit_test(test_exact),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_merged),
+        cmocka_unit_test(test_percentiles),
         cmocka_unit_test(test_negative_and_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
