@@ -7,6 +7,7 @@
 #include "lib/cleanup.h"
 #include "lib/error.h"
 #include "lib/ofd.h"
+#include "lib/text.h"
 
 /* uid and gid of "nobody" as servers use them. */
 enum { NOBODY = 65534 };
@@ -131,11 +132,12 @@ static void fail_lost_lock(const struct posix_question *q, struct mount_report *
             "a lock in %s was lost (%s) after the mount had not answered for %lld ms",
             report->asked->path, error_name(log->error), (long long)log->longest_proof_ms);
     report_detail(check,
-                  "%d proofs, the slowest took %lld ms, the lease is %lld ms; boot id %s, network "
+                  "%d %s, the slowest took %lld ms, the lease is %lld ms; boot id %s, network "
                   "namespace %llu, host name %s, nfs4_unique_id \"%s\", namespace id \"%s\"",
-                  log->proofs, (long long)log->longest_proof_ms, (long long)q->lease_ms,
-                  host->boot_id, (unsigned long long)host->net_namespace, host->host_name,
-                  host->nfs4_unique_id, host->nfs4_namespace_id);
+                  log->proofs, text_plural(log->proofs, "proof", "proofs"),
+                  (long long)log->longest_proof_ms, (long long)q->lease_ms, host->boot_id,
+                  (unsigned long long)host->net_namespace, host->host_name, host->nfs4_unique_id,
+                  host->nfs4_namespace_id);
 }
 
 static void fail_step(const struct posix_question *q, struct mount_report *report)
@@ -330,7 +332,8 @@ static void check_works(const struct posix_question *q, struct mount_report *rep
         struct check *check = report_add(report, checks[i].id, VERDICT_OK, "%s", checks[i].works);
         check->took_us = took_us;
         if (strcmp(checks[i].id, "lock") == 0)
-            report_detail(check, "%d proofs, the slowest took %lld ms", log->proofs,
+            report_detail(check, "%d %s, the slowest took %lld ms", log->proofs,
+                          text_plural(log->proofs, "proof", "proofs"),
                           (long long)log->longest_proof_ms);
     }
 }

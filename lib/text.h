@@ -32,4 +32,9 @@ const char *text_duration(int64_t ms, char *buf);
 /* "512 B", "1.5 KiB", "20 MiB" into buf of TEXT_SHORT bytes; returns buf. */
 const char *text_size(int64_t bytes, char *buf);
 
+static inline const char *text_plural(int64_t n, const char *one, const char *many)
+{
+    return n == 1 ? one : many;
+}
+
 #endif

@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "sidecar/api.h"
 #include "sidecar/health.h"
 #include "sidecar/leave.h"
@@ -142,8 +143,9 @@ int daemon_run(struct settings *settings)
     if (r < 0) {
         log_error("%s", err.text);
     } else {
-        log_info("efs-sidecar " EFS_SIDECAR_VERSION " runs: task %s, profile %s, %zu mounts",
-                 settings->task_name, profile_names[settings->profile], settings->mounts.n);
+        log_info("efs-sidecar " EFS_SIDECAR_VERSION " runs: task %s, profile %s, %zu %s",
+                 settings->task_name, profile_names[settings->profile], settings->mounts.n,
+                 text_plural((int64_t)settings->mounts.n, "mount", "mounts"));
         event_base_dispatch(d.base);
     }
     int status = r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -68,7 +68,7 @@ static void test_healthy(void **state)
                         "  source    127.0.0.1:/\n"
                         "  answers   in 1ms, write canary in -\n"
                         "  task dir  /data/tasks/web-1\n"
-                        "  watch     ready: 12 directories, 345 changes, 0 overflows, 1 restarts\n"
+                        "  watch     ready: 12 directories, 345 changes, 0 overflows, 1 restart\n"
                         "  blind in  a\\x07 (max_dirs)\n"
                         "            and 3 more\n");
 }
