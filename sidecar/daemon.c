@@ -24,6 +24,7 @@ enum {
     STOP_RESERVE_MS = 2000, /* of stop_timeout: the container runtime kills at its end */
     STOP_FLUSH_MS = 700,    /* of what is left: for metrics and log */
     STOP_HURRY_MS = 1000,   /* after a second signal */
+    STOP_SEND_MS = 5000,    /* at most, of what the mounts leave: for the last call to CloudWatch */
     STOP_LOOK_MS = 50,
     CLOSE_MS = 200,
 };
@@ -62,6 +63,7 @@ static void on_stop_signal(evutil_socket_t number, short what, void *arg)
     log_info("stopping on signal %d: everything is given back within %lld ms", (int)number,
              (long long)patience_ms);
     d->stop_by_ms = now_ms + patience_ms;
+    metrics_flush(d->metrics);
     mounts_stop(d->mounts);
     event_add(d->stop_look, &interval);
 }
@@ -112,14 +114,24 @@ static void free_event(struct event *event)
         event_free(event);
 }
 
-/* Newest first. -EBUSY: a call is stuck in the kernel. */
+/* Within what is left of the stop timeout. */
+static int64_t flush_ms(const struct daemon *d)
+{
+    int64_t left_ms = d->stop_by_ms == CLOCK_NEVER ? 0 : d->stop_by_ms - clock_now_ms();
+    if (left_ms > STOP_SEND_MS)
+        left_ms = STOP_SEND_MS;
+    return STOP_FLUSH_MS / 2 + (left_ms > 0 ? left_ms : 0);
+}
+
+/* Newest first. -EBUSY: a call is stuck. */
 static int close_parts(struct daemon *d)
 {
     int r = 0;
     api_close(d->api);
     if (d->mounts)
         r = mounts_close(d->mounts, CLOSE_MS);
-    metrics_close(d->metrics, STOP_FLUSH_MS / 2);
+    if (metrics_close(d->metrics, flush_ms(d)) < 0)
+        r = -EBUSY;
     free_event(d->terminate);
     free_event(d->interrupt);
     free_event(d->stop_look);
@@ -150,7 +162,7 @@ int daemon_run(struct settings *settings)
     }
     int status = r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     if (close_parts(&d) < 0) {
-        log_warn("a file system call is stuck; leaving without it");
+        log_warn("a call is stuck; leaving without it");
         log_close(STOP_FLUSH_MS / 2);
         leave_process(status);
     }

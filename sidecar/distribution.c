@@ -29,18 +29,13 @@ static void merge_closest(struct distribution *d)
     remove_at(d, best + 1);
 }
 
-void distribution_add(struct distribution *d, double value)
+static void insert(struct distribution *d, double value, uint64_t count)
 {
-    if (!isfinite(value))
-        return;
-    d->count++;
-    d->sum += value;
-
     size_t at = 0;
     while (at < d->n && d->values[at] < value)
         at++;
     if (at < d->n && d->values[at] == value) {
-        d->counts[at]++;
+        d->counts[at] += count;
         return;
     }
     if (d->n == DISTRIBUTION_MAX) {
@@ -51,8 +46,31 @@ void distribution_add(struct distribution *d, double value)
     memmove(&d->values[at + 1], &d->values[at], (d->n - at) * sizeof(d->values[0]));
     memmove(&d->counts[at + 1], &d->counts[at], (d->n - at) * sizeof(d->counts[0]));
     d->values[at] = value;
-    d->counts[at] = 1;
+    d->counts[at] = count;
     d->n++;
+}
+
+void distribution_add(struct distribution *d, double value)
+{
+    if (!isfinite(value))
+        return;
+    d->count++;
+    d->sum += value;
+    insert(d, value, 1);
+}
+
+void distribution_merge(struct distribution *d, const struct distribution *from)
+{
+    d->count += from->count;
+    d->sum += from->sum;
+    for (size_t i = 0; i < from->n; i++)
+        insert(d, from->values[i], from->counts[i]);
+}
+
+void distribution_shrink(struct distribution *d, size_t max)
+{
+    while (d->n > max && d->n > 3)
+        merge_closest(d);
 }
 
 double distribution_percentile(const struct distribution *d, double percent)

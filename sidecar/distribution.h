@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DISTRIBUTION_MAX = 100 }; /* what one metric of an EMF line may have */
+enum { DISTRIBUTION_MAX = 150 }; /* what one datum of PutMetricData may have */
 
 struct distribution {
     size_t n;
@@ -28,6 +28,12 @@ struct distribution {
 };
 
 void distribution_add(struct distribution *d, double value);
+
+/* Add what another has. */
+void distribution_merge(struct distribution *d, const struct distribution *from);
+
+/* Merge values until there are at most max of them, or 3. */
+void distribution_shrink(struct distribution *d, size_t max);
 
 /* The smallest value that percent (0 to 100) of all values do not exceed; d is not empty. */
 double distribution_percentile(const struct distribution *d, double percent);

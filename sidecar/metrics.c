@@ -12,6 +12,7 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "sidecar/health.h"
+#include "sidecar/outputs.h"
 
 #define OF_MOUNT true
 #define OF_ALL   false
@@ -50,6 +51,11 @@ const struct metric metrics_table[METRIC_N] = {
                             "Log lines lost because stderr was not drained"},
     [METRIC_METRICS_DROPPED] = {"MetricLinesDropped", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
                                 "Metric lines lost because stdout was not drained"},
+    [METRIC_DATA_DROPPED] = {"MetricDataDropped", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
+                             "Values for PutMetricData that were lost: refused, too old, or more "
+                             "than metrics.buffer holds"},
+    [METRIC_AWS_CALLS] = {"PutMetricDataCalls", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
+                          "Calls of PutMetricData, which are paid for"},
     [METRIC_INTERVALS_MISSED] = {"MetricIntervalsMissed", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
                                  "Intervals in which the sidecar did not run and sent nothing"},
     [METRIC_API_REQUESTS] = {"ApiRequests", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
@@ -58,7 +64,7 @@ const struct metric metrics_table[METRIC_N] = {
                              "Requests to the API that were answered with an error"},
 };
 
-enum { LAG_TICK_MS = 1000, SINKS_MAX = 4, GROUPS_MAX = CONFIG_MOUNTS_MAX + 1 };
+enum { LAG_TICK_MS = 1000 };
 
 struct metrics {
     const struct settings *settings;
@@ -68,14 +74,10 @@ struct metrics {
     int64_t due_ms;   /* end of the interval */
     int64_t began_ms; /* of the interval; 0 before the first */
     int64_t cpu_us;   /* used when it began */
-    size_t n_sinks;
-    struct {
-        const struct sink *ops;
-        void *state;
-    } sinks[SINKS_MAX];
+    struct outputs *outputs;
     size_t n_groups;
-    struct metric_group groups[GROUPS_MAX]; /* [0] is the process */
-    struct metric_cell cells[GROUPS_MAX][METRIC_N];
+    struct metric_group groups[METRIC_GROUPS_MAX]; /* [0] is the process */
+    struct metric_cell cells[METRIC_GROUPS_MAX][METRIC_N];
 };
 
 /* ---- updates ---- */
@@ -138,7 +140,7 @@ static void begin_interval(struct metric_group *group)
 
 static struct metric_group *add_group(struct metrics *m, const char *mount, const char *file_system)
 {
-    if (m->n_groups == GROUPS_MAX)
+    if (m->n_groups == METRIC_GROUPS_MAX)
         return NULL;
     struct metric_group *group = &m->groups[m->n_groups];
     group->cells = m->cells[m->n_groups++]; /* from here on metrics_close() frees what there is */
@@ -218,7 +220,12 @@ static void measure_process(struct metrics *m)
         metrics_set(process, METRIC_CPU,
                     (double)(cpu_used_us() - m->cpu_us) / 10.0 / (double)elapsed_ms);
     metrics_count_total(process, METRIC_LOG_DROPPED, log_dropped());
-    metrics_count_total(process, METRIC_METRICS_DROPPED, metrics_dropped(m));
+
+    struct sink_counts counts;
+    outputs_count(m->outputs, &counts);
+    metrics_count_total(process, METRIC_METRICS_DROPPED, counts.lines_dropped);
+    metrics_count_total(process, METRIC_DATA_DROPPED, counts.data_dropped);
+    metrics_count_total(process, METRIC_AWS_CALLS, counts.calls);
 }
 
 static void on_lag_tick(evutil_socket_t fd, short what, void *arg)
@@ -228,6 +235,7 @@ static void on_lag_tick(evutil_socket_t fd, short what, void *arg)
     metrics_set(&m->groups[0], METRIC_LOOP_LAG,
                 now_ms > m->tick_due_ms ? (double)(now_ms - m->tick_due_ms) : 0);
     m->tick_due_ms = now_ms + LAG_TICK_MS;
+    outputs_tell(m->outputs, &m->health->conditions);
     event_add(m->lag_timer, &(struct timeval){.tv_sec = LAG_TICK_MS / 1000});
 }
 
@@ -257,46 +265,16 @@ void metrics_look(struct metrics *m, struct metrics_view *ret_view)
     view_at(m, clock_wall_ms(), ret_view);
 }
 
-static void set_condition(struct metrics *m, bool lost)
-{
-    struct conditions *conditions = &m->health->conditions;
-    if (m->n_sinks == 0)
-        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_UNKNOWN,
-                       CONDITION_NOT_ENABLED,
-                       "metrics.sinks is none: only GET /metrics shows metrics");
-    else if (lost)
-        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_FALSE, "OutputBlocked",
-                       "stdout is not drained or closed, probably because the log driver blocks: "
-                       "metric lines are dropped and counted");
-    else
-        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_TRUE, "Publishing",
-                       "metrics are written to stdout");
-}
-
-static bool write_group(struct metrics *m, const struct metrics_view *view,
-                        const struct metric_group *group)
-{
-    bool taken = true;
-    for (size_t i = 0; i < m->n_sinks; i++)
-        if (m->sinks[i].ops->write(m->sinks[i].state, view, group) < 0)
-            taken = false;
-    return taken;
-}
-
 static void end_interval(struct metrics *m, int64_t wall_ms)
 {
     metrics_count(&m->groups[0], METRIC_HEARTBEAT, 1);
     measure_process(m);
     struct metrics_view view;
     view_at(m, wall_ms, &view);
-    bool lost = false;
-    for (size_t i = 0; i < m->n_groups; i++) {
-        if (write_group(m, &view, &m->groups[i]))
-            begin_interval(&m->groups[i]);
-        else
-            lost = true; /* what was counted goes out with the next line that gets through */
-    }
-    set_condition(m, lost);
+    outputs_write(m->outputs, &view);
+    outputs_tell(m->outputs, &m->health->conditions);
+    for (size_t i = 0; i < m->n_groups; i++)
+        begin_interval(&m->groups[i]);
     m->began_ms = clock_now_ms();
     m->cpu_us = cpu_used_us();
 }
@@ -326,58 +304,27 @@ static void on_interval(evutil_socket_t fd, short what, void *arg)
 
 uint64_t metrics_dropped(const struct metrics *m)
 {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < m->n_sinks; i++)
-        sum += m->sinks[i].ops->dropped(m->sinks[i].state);
-    return sum;
+    struct sink_counts counts;
+    outputs_count(m->outputs, &counts);
+    return counts.lines_dropped + counts.data_dropped;
+}
+
+void metrics_flush(struct metrics *m)
+{
+    outputs_flush(m->outputs);
 }
 
 /* ---- open and close ---- */
 
-static bool is_none(const struct name_list *names)
-{
-    return names->n == 0 || (names->n == 1 && strcmp(names->names[0], "none") == 0);
-}
-
-static int check_sink(const struct name_list *names, size_t at, struct error *err)
-{
-    const char *name = names->names[at];
-    if (!sink_find(name))
-        return error_set(err, EINVAL, "metrics.sinks: \"%s\" is not one of %s", name, sink_names());
-    for (size_t i = 0; i < at; i++)
-        if (strcmp(names->names[i], name) == 0)
-            return error_set(err, EINVAL, "metrics.sinks: \"%s\" is given twice", name);
-    return 0;
-}
-
 void metrics_check(const struct settings *settings, struct config_report *report)
 {
-    const struct name_list *names = &settings->metrics_sinks;
-    struct error err;
-    for (size_t i = 0; !is_none(names) && i < names->n; i++)
-        if (check_sink(names, i, &err) < 0)
-            config_error(report, "%s", err.text);
+    outputs_check(settings, report);
     if (settings->metrics_namespace[0] == ':' ||
         strncmp(settings->metrics_namespace, "AWS/", 4) == 0)
         config_error(report,
                      "metrics.namespace: \"%s\" is reserved: it must not begin with \":\" or "
                      "\"AWS/\"",
                      settings->metrics_namespace);
-}
-
-static int open_sinks(struct metrics *m, struct error *err)
-{
-    const struct name_list *names = &m->settings->metrics_sinks;
-    for (size_t i = 0; !is_none(names) && i < names->n && i < SINKS_MAX; i++) {
-        int r = check_sink(names, i, err);
-        const struct sink *sink = sink_find(names->names[i]);
-        if (r == 0)
-            r = sink->open(m->settings, &m->sinks[m->n_sinks].state, err);
-        if (r < 0)
-            return r;
-        m->sinks[m->n_sinks++].ops = sink;
-    }
-    return 0;
 }
 
 static void begin(struct metrics *m)
@@ -387,7 +334,7 @@ static void begin(struct metrics *m)
     m->due_ms = m->began_ms + m->settings->metrics_interval_ms;
     m->tick_due_ms = m->began_ms + LAG_TICK_MS;
     event_add(m->lag_timer, &(struct timeval){.tv_sec = LAG_TICK_MS / 1000});
-    set_condition(m, false);
+    outputs_tell(m->outputs, &m->health->conditions);
     arm(m);
 }
 
@@ -402,7 +349,7 @@ int metrics_open(struct event_base *base, const struct settings *settings, struc
     m->timer = event_new(base, -1, 0, on_interval, m);
     m->lag_timer = event_new(base, -1, 0, on_lag_tick, m);
     int r = m->timer && m->lag_timer && add_group(m, "", "")
-                ? open_sinks(m, err)
+                ? outputs_open(settings, &m->outputs, err)
                 : error_set(err, ENOMEM, "no memory for the metrics");
     if (r < 0) {
         metrics_close(m, 0);
@@ -413,17 +360,13 @@ int metrics_open(struct event_base *base, const struct settings *settings, struc
     return 0;
 }
 
-void metrics_close(struct metrics *m, int64_t timeout_ms)
+int metrics_close(struct metrics *m, int64_t timeout_ms)
 {
     if (!m)
-        return;
+        return 0;
     if (m->began_ms > 0)
         end_interval(m, clock_wall_ms());
-    int64_t deadline_ms = clock_now_ms() + timeout_ms;
-    for (size_t i = 0; i < m->n_sinks; i++) {
-        int64_t left_ms = deadline_ms - clock_now_ms();
-        m->sinks[i].ops->close(m->sinks[i].state, left_ms > 0 ? left_ms : 0);
-    }
+    int r = outputs_close(m->outputs, timeout_ms);
     for (size_t i = 0; i < m->n_groups; i++)
         release_group(&m->groups[i]);
     if (m->timer)
@@ -431,4 +374,5 @@ void metrics_close(struct metrics *m, int64_t timeout_ms)
     if (m->lag_timer)
         event_free(m->lag_timer);
     free(m);
+    return r;
 }

@@ -13,8 +13,8 @@
  * them; the condition MetricsPublishing is kept here too.
  *
  * An interval is stamped with the time at which it was due. When the process did not run at that
- * time, the counters go on and MetricIntervalsMissed says how many intervals have no line. When a
- * line is lost because nobody takes it, what was counted goes out with the next.
+ * time, the counters go on and MetricIntervalsMissed says how many intervals have no line. What a
+ * sink loses is the sink's: see outputs.h.
  *
  * Ownership: groups belong to the metrics and live as long. Threads: loop thread only. Errors: a
  * file system that is not known and a value that was never set are left out.
@@ -49,6 +49,8 @@ enum metric_id {
     METRIC_CPU,
     METRIC_LOG_DROPPED,
     METRIC_METRICS_DROPPED,
+    METRIC_DATA_DROPPED,
+    METRIC_AWS_CALLS,
     METRIC_INTERVALS_MISSED,
     METRIC_API_REQUESTS,
     METRIC_API_REFUSALS,
@@ -88,9 +90,12 @@ void metrics_look(struct metrics *metrics, struct metrics_view *ret_view);
 
 /* The longest that the loop was late, in this interval or the last. */
 int64_t metrics_loop_lag_ms(const struct metrics *metrics);
-uint64_t metrics_dropped(const struct metrics *metrics); /* lines */
+uint64_t metrics_dropped(const struct metrics *metrics); /* lines and data */
 
-/* NULL is fine. */
-void metrics_close(struct metrics *metrics, int64_t timeout_ms);
+/* The process is about to end: what waits to be sent goes out now. */
+void metrics_flush(struct metrics *metrics);
+
+/* NULL is fine. -EBUSY: see outputs.h. */
+int metrics_close(struct metrics *metrics, int64_t timeout_ms);
 
 #endif

@@ -14,7 +14,7 @@
 #include "lib/line_queue.h"
 #include "sidecar/sinks.h"
 
-enum { STDOUT_BUFFER_BYTES = 256 * 1024 };
+enum { STDOUT_BUFFER_BYTES = 256 * 1024, ARRAY_MAX = 100, DRAIN_MAX_MS = 350 };
 
 /* Whole numbers are written as such, so that the precision of the rest can stay small. */
 static json_t *number(double value)
@@ -28,10 +28,12 @@ static json_t *number(double value)
  * The specification knows plain numbers, and arrays of at most 100. With more samples than that the
  * object of Values and Counts is left, which the collector of AWS sends too (awsemfexporter).
  */
-static json_t *distribution_json(const struct distribution *d)
+static json_t *distribution_json(const struct distribution *full)
 {
+    struct distribution merged = *full, *d = &merged;
+    distribution_shrink(d, ARRAY_MAX);
     json_t *values = json_array(), *counts = json_array();
-    bool plain = d->count <= DISTRIBUTION_MAX;
+    bool plain = d->count <= ARRAY_MAX;
     for (size_t i = 0; i < d->n; i++) {
         for (uint64_t n = plain ? d->counts[i] : 1; n > 0; n--)
             json_array_append_new(values, number(d->values[i]));
@@ -109,20 +111,33 @@ static int emf_write(void *state, const struct metrics_view *view, const struct 
     return line ? line_queue_push(state, line, strlen(line)) : 0;
 }
 
-static uint64_t emf_dropped(const void *state)
+static void emf_count(const void *state, struct sink_counts *sum)
 {
-    return line_queue_dropped(state);
+    sum->lines_dropped += line_queue_dropped(state);
 }
 
-static void emf_close(void *state, int64_t timeout_ms)
+static void emf_tell(void *state, bool lost, struct conditions *conditions)
 {
-    line_queue_close(state, timeout_ms);
+    if (lost)
+        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_FALSE, "OutputBlocked",
+                       "stdout is not drained or closed, probably because the log driver blocks: "
+                       "metric lines are dropped and counted");
+    else
+        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_TRUE, "Publishing",
+                       "metrics are written to stdout");
+}
+
+static int emf_close(void *state, int64_t timeout_ms)
+{
+    line_queue_close(state, timeout_ms < DRAIN_MAX_MS ? timeout_ms : DRAIN_MAX_MS);
+    return 0;
 }
 
 const struct sink sink_emf = {
     .name = "emf",
     .open = emf_open,
     .write = emf_write,
-    .dropped = emf_dropped,
+    .count = emf_count,
+    .tell = emf_tell,
     .close = emf_close,
 };

@@ -1,11 +1,11 @@
 /*
- * sinks: where metrics go. A sink is a const table of operations; metrics.c calls it once per
+ * sinks: where metrics go. A sink is a const table of operations; outputs.c calls it once per
  * interval and group with a view of everything that was measured.
  *
  *     const struct sink *sink = sink_find("emf");
  *     r = sink->open(settings, &state, &err);
  *     r = sink->write(state, &view, group);       // never blocks
- *     sink->close(state, timeout_ms);             // what was written goes out first, if it can
+ *     r = sink->close(state, timeout_ms);         // what was written goes out first, if it can
  *
  * Ownership: a view belongs to the metrics and holds during the call only. Threads: loop thread.
  */
@@ -19,6 +19,9 @@
 #include "lib/error.h"
 #include "lib/settings.h"
 #include "sidecar/distribution.h"
+#include "sidecar/health.h"
+
+enum { METRIC_GROUPS_MAX = CONFIG_MOUNTS_MAX + 1 }; /* each mount, and the process */
 
 enum metric_kind {
     METRIC_COUNTER,      /* only grows */
@@ -66,13 +69,22 @@ struct metrics_view {
     const struct settings *settings;
 };
 
+struct sink_counts {
+    uint64_t lines_dropped, data_dropped, calls; /* since open; data: values for PutMetricData */
+};
+
 struct sink {
-    const char *name; /* in metrics.sinks */
+    const char *name;                                                 /* in metrics.sinks */
+    int (*check)(const struct settings *settings, struct error *err); /* or NULL */
     int (*open)(const struct settings *settings, void **ret_state, struct error *err);
-    /* -errno: it was lost, and the group's interval goes on. */
+    /* -errno: nothing of the group was taken. */
     int (*write)(void *state, const struct metrics_view *view, const struct metric_group *group);
-    uint64_t (*dropped)(const void *state); /* lines, since open */
-    void (*close)(void *state, int64_t timeout_ms);
+    void (*count)(const void *state, struct sink_counts *sum); /* adds its own */
+    /* Set MetricsPublishing, and CredentialsValid if it needs any; lost: write() just failed. */
+    void (*tell)(void *state, bool lost, struct conditions *conditions);
+    void (*flush)(void *state); /* send what waits, now; NULL: nothing ever waits */
+    int (*close)(void *state, int64_t timeout_ms); /* -EBUSY: a thread was left behind in a call
+                                                      that must not see exit handlers run */
 };
 
 extern const struct sink sink_emf;

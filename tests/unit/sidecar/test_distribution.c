@@ -94,6 +94,31 @@ static void test_percentiles(void **state)
     assert_true(distribution_percentile(&d, 100) == 190);
 }
 
+/* Two halves merged, then shrunk: number, sum and ends stay exact. */
+static void test_merge_and_shrink(void **state)
+{
+    struct distribution halves[2] = {0};
+    double sum = 0, low = INFINITY, high = -INFINITY;
+    srand48(11);
+    for (size_t i = 0; i < 4000; i++) {
+        double value = drand48() * 1000 - 100;
+        sum += value;
+        low = value < low ? value : low;
+        high = value > high ? value : high;
+        distribution_add(&halves[i % 2], value);
+    }
+    struct distribution *d = &halves[0];
+    distribution_merge(d, &halves[1]);
+    static const size_t limits[] = {DISTRIBUTION_MAX, 100, 7, 1};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        distribution_shrink(d, limits[i]);
+        check_order(d);
+        assert_int_equal(d->n, limits[i] < 3 ? 3 : limits[i]);
+        assert_true(d->count == 4000 && d->values[0] == low && d->values[d->n - 1] == high);
+        assert_true(fabs(d->sum - sum) < 1e-6);
+    }
+}
+
 static void test_negative_and_zero(void **state)
 {
     struct distribution d = {0};
@@ -112,6 +137,7 @@ int main(void)
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_merged),
         cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_merge_and_shrink),
         cmocka_unit_test(test_negative_and_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
