@@ -8,6 +8,7 @@
 
 const char *const profile_names[] = {"observe", "coordinate", "cache", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
+static const char *const metrics_set_names[] = {"core", "all", NULL};
 static const char *const aws_checks_names[] = {"never", "on_failure", "always", NULL};
 
 #define AT(field) offsetof(struct settings, field)
@@ -128,6 +129,15 @@ static const struct setting table[] = {
      "CloudWatch namespace"},
     {"metrics.interval", SETTING_DURATION, SIDE, AT(metrics_interval_ms), "60s", 1 * SECOND,
      1 * HOUR, NULL, "How often metrics are sent"},
+    {"metrics.set", SETTING_CHOICE, SIDE, AT(metrics_set), "core", 0, 0, metrics_set_names,
+     "Which metrics CloudWatch gets: the few that alarms need (core), or all"},
+    {"metrics.include", SETTING_NAMES, SIDE, AT(metrics_include), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Names of metrics that CloudWatch gets besides the core ones"},
+    {"metrics.task_dimension", SETTING_BOOL, SIDE, AT(metrics_task_dimension), "false", 0, 0, NULL,
+     "Tell the metrics of tasks apart by task.name (dimension TaskId): each task is then paid for"},
+    {"metrics.max_series", SETTING_COUNT, SIDE, AT(metrics_max_series), "500", 1, 10000, NULL,
+     "The most metrics, counted for each mount, that this task gives CloudWatch; those beyond are "
+     "refused and counted"},
 };
 
 static enum config_source sources[ARRAY_LEN(table)];

@@ -16,6 +16,7 @@ enum {
 
 enum profile { PROFILE_OBSERVE, PROFILE_COORDINATE, PROFILE_CACHE };
 enum output_format { FORMAT_TEXT, FORMAT_JSON };
+enum metrics_set { METRICS_CORE, METRICS_ALL };
 enum aws_checks { AWS_CHECKS_NEVER, AWS_CHECKS_ON_FAILURE, AWS_CHECKS_ALWAYS };
 
 struct settings {
@@ -64,6 +65,10 @@ struct settings {
     struct name_list metrics_sinks;
     char *metrics_namespace;
     int64_t metrics_interval_ms;
+    int metrics_set; /* enum metrics_set */
+    struct name_list metrics_include;
+    bool metrics_task_dimension;
+    int64_t metrics_max_series;
 };
 
 extern const struct config_table settings_table;

@@ -14,56 +14,6 @@
 #include "sidecar/health.h"
 #include "sidecar/outputs.h"
 
-#define OF_MOUNT true
-#define OF_ALL   false
-#define CORE     true
-#define MORE     false
-
-/* What exists, in the order in which it is shown. */
-const struct metric metrics_table[METRIC_N] = {
-    [METRIC_MOUNT_READY] = {"MountReady", UNIT_NONE, METRIC_GAUGE, OF_MOUNT, CORE,
-                            "1 when the mount answers and is what was asked for, else 0"},
-    [METRIC_MOUNT_STALLED] = {"MountStalled", UNIT_NONE, METRIC_GAUGE, OF_MOUNT, CORE,
-                              "1 when a call to the file system has been out for too long"},
-    [METRIC_PROBE_LATENCY] = {"ProbeLatency", UNIT_MILLISECONDS, METRIC_DISTRIBUTION, OF_MOUNT,
-                              CORE, "Time of one uncached GETATTR of the mount's root"},
-    [METRIC_CANARY_LATENCY] = {"CanaryWriteLatency", UNIT_MILLISECONDS, METRIC_DISTRIBUTION,
-                               OF_MOUNT, CORE, "Time to write and sync a small file"},
-    [METRIC_WATCH_CHANGES] = {"WatchChanges", UNIT_COUNT, METRIC_COUNTER, OF_MOUNT, MORE,
-                              "Changes that were reported"},
-    [METRIC_WATCH_OVERFLOWS] = {"WatchOverflows", UNIT_COUNT, METRIC_COUNTER, OF_MOUNT, CORE,
-                                "Times that the kernel's queue of changes overflowed"},
-    [METRIC_WATCH_RESTARTS] = {"WatchRestarts", UNIT_COUNT, METRIC_COUNTER, OF_MOUNT, CORE,
-                               "Times that efs-watch had to be started again"},
-    [METRIC_WATCHED_DIRS] = {"WatchedDirectories", UNIT_COUNT, METRIC_GAUGE, OF_MOUNT, MORE,
-                             "Directories that are watched"},
-    [METRIC_BLIND_DIRS] = {"BlindDirectories", UNIT_COUNT, METRIC_GAUGE, OF_MOUNT, CORE,
-                           "Subtrees that should be watched and are not"},
-    [METRIC_HEARTBEAT] = {"Heartbeat", UNIT_COUNT, METRIC_COUNTER, OF_ALL, CORE,
-                          "1 per interval in which the sidecar's loop lived"},
-    [METRIC_LOOP_LAG] = {"LoopLag", UNIT_MILLISECONDS, METRIC_PEAK, OF_ALL, MORE,
-                         "The longest that the loop was late"},
-    [METRIC_MEMORY] = {"ResidentMemory", UNIT_BYTES, METRIC_GAUGE, OF_ALL, MORE,
-                       "Resident memory of efs-sidecar itself"},
-    [METRIC_CPU] = {"CpuUsed", UNIT_PERCENT, METRIC_GAUGE, OF_ALL, MORE,
-                    "Share of one core that efs-sidecar and its ended children used"},
-    [METRIC_LOG_DROPPED] = {"LogLinesDropped", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
-                            "Log lines lost because stderr was not drained"},
-    [METRIC_METRICS_DROPPED] = {"MetricLinesDropped", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
-                                "Metric lines lost because stdout was not drained"},
-    [METRIC_DATA_DROPPED] = {"MetricDataDropped", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
-                             "Values for PutMetricData that were lost: refused, too old, or more "
-                             "than metrics.buffer holds"},
-    [METRIC_AWS_CALLS] = {"PutMetricDataCalls", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
-                          "Calls of PutMetricData, which are paid for"},
-    [METRIC_INTERVALS_MISSED] = {"MetricIntervalsMissed", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
-                                 "Intervals in which the sidecar did not run and sent nothing"},
-    [METRIC_API_REQUESTS] = {"ApiRequests", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
-                             "Requests to the API"},
-    [METRIC_API_REFUSALS] = {"ApiRefusals", UNIT_COUNT, METRIC_COUNTER, OF_ALL, MORE,
-                             "Requests to the API that were answered with an error"},
-};
-
 enum { LAG_TICK_MS = 1000 };
 
 struct metrics {
@@ -75,66 +25,11 @@ struct metrics {
     int64_t began_ms; /* of the interval; 0 before the first */
     int64_t cpu_us;   /* used when it began */
     struct outputs *outputs;
+    int64_t n_series, n_refused; /* cells that are sent to CloudWatch, or would be */
     size_t n_groups;
     struct metric_group groups[METRIC_GROUPS_MAX]; /* [0] is the process */
     struct metric_cell cells[METRIC_GROUPS_MAX][METRIC_N];
 };
-
-/* ---- updates ---- */
-
-void metrics_count(struct metric_group *group, enum metric_id id, uint64_t n)
-{
-    struct metric_cell *cell = &group->cells[id];
-    cell->known = true;
-    cell->interval += (double)n;
-    cell->total += (double)n;
-}
-
-void metrics_count_total(struct metric_group *group, enum metric_id id, uint64_t total)
-{
-    uint64_t *seen = &group->cells[id].seen;
-    metrics_count(group, id, total >= *seen ? total - *seen : total);
-    *seen = total;
-}
-
-void metrics_set(struct metric_group *group, enum metric_id id, double value)
-{
-    struct metric_cell *cell = &group->cells[id];
-    if (metrics_table[id].kind == METRIC_GAUGE || value > cell->interval)
-        cell->interval = value;
-    cell->known = true;
-}
-
-void metrics_observe(struct metric_group *group, enum metric_id id, double value)
-{
-    struct metric_cell *cell = &group->cells[id];
-    cell->known = true;
-    distribution_add(cell->values, value);
-    cell->sum += value;
-    cell->count++;
-}
-
-static void begin_interval(struct metric_group *group)
-{
-    for (size_t i = 0; i < METRIC_N; i++) {
-        struct metric_cell *cell = &group->cells[i];
-        switch (metrics_table[i].kind) {
-        case METRIC_PEAK:
-            cell->total = cell->interval;
-            cell->interval = 0;
-            break;
-        case METRIC_COUNTER:
-            cell->interval = 0;
-            break;
-        case METRIC_DISTRIBUTION:
-            if (cell->values)
-                memset(cell->values, 0, sizeof(*cell->values));
-            break;
-        case METRIC_GAUGE:
-            break;
-        }
-    }
-}
 
 /* ---- groups ---- */
 
@@ -143,45 +38,26 @@ static struct metric_group *add_group(struct metrics *m, const char *mount, cons
     if (m->n_groups == METRIC_GROUPS_MAX)
         return NULL;
     struct metric_group *group = &m->groups[m->n_groups];
-    group->cells = m->cells[m->n_groups++]; /* from here on metrics_close() frees what there is */
-    group->mount = strdup(mount);
-    group->file_system = strdup(file_system);
-    if (!group->mount || !group->file_system)
+    struct metric_cell *cells = m->cells[m->n_groups];
+    if (metric_group_init(group, cells, mount, file_system) < 0)
         return NULL;
+    m->n_groups++;
     for (size_t i = 0; i < METRIC_N; i++) {
-        const struct metric *metric = &metrics_table[i];
-        if (metric->per_mount != (*mount != '\0'))
+        if (metrics_table[i].per_mount != (*mount != '\0') || !metric_is_wanted(m->settings, i))
             continue;
-        group->cells[i].known = metric->kind == METRIC_COUNTER; /* 0 is a fact */
-        if (metric->kind == METRIC_DISTRIBUTION &&
-            !(group->cells[i].values = calloc(1, sizeof(struct distribution))))
-            return NULL;
+        cells[i].sent = m->n_series < m->settings->metrics_max_series;
+        if (cells[i].sent)
+            m->n_series++;
+        else
+            m->n_refused++;
     }
     return group;
-}
-
-static void release_group(struct metric_group *group)
-{
-    for (size_t i = 0; i < METRIC_N; i++)
-        free(group->cells[i].values);
-    free(group->mount);
-    free(group->file_system);
 }
 
 struct metric_group *metrics_add_mount(struct metrics *m, const char *mount,
                                        const char *file_system)
 {
     return add_group(m, mount, file_system);
-}
-
-int metrics_set_file_system(struct metric_group *group, const char *file_system)
-{
-    char *copy = strdup(file_system);
-    if (!copy)
-        return -ENOMEM;
-    free(group->file_system);
-    group->file_system = copy;
-    return 0;
 }
 
 struct metric_group *metrics_of_process(struct metrics *m)
@@ -268,13 +144,14 @@ void metrics_look(struct metrics *m, struct metrics_view *ret_view)
 static void end_interval(struct metrics *m, int64_t wall_ms)
 {
     metrics_count(&m->groups[0], METRIC_HEARTBEAT, 1);
+    metrics_count(&m->groups[0], METRIC_SERIES_REFUSED, (uint64_t)m->n_refused);
     measure_process(m);
     struct metrics_view view;
     view_at(m, wall_ms, &view);
     outputs_write(m->outputs, &view);
     outputs_tell(m->outputs, &m->health->conditions);
     for (size_t i = 0; i < m->n_groups; i++)
-        begin_interval(&m->groups[i]);
+        metric_group_begin(&m->groups[i]);
     m->began_ms = clock_now_ms();
     m->cpu_us = cpu_used_us();
 }
@@ -319,6 +196,11 @@ void metrics_flush(struct metrics *m)
 void metrics_check(const struct settings *settings, struct config_report *report)
 {
     outputs_check(settings, report);
+    for (size_t i = 0; i < settings->metrics_include.n; i++)
+        if (!metric_exists(settings->metrics_include.names[i]))
+            config_error(report,
+                         "metrics.include: there is no metric \"%s\"; docs/metrics.md lists them",
+                         settings->metrics_include.names[i]);
     if (settings->metrics_namespace[0] == ':' ||
         strncmp(settings->metrics_namespace, "AWS/", 4) == 0)
         config_error(report,
@@ -368,7 +250,7 @@ int metrics_close(struct metrics *m, int64_t timeout_ms)
         end_interval(m, clock_wall_ms());
     int r = outputs_close(m->outputs, timeout_ms);
     for (size_t i = 0; i < m->n_groups; i++)
-        release_group(&m->groups[i]);
+        metric_group_release(&m->groups[i]);
     if (m->timer)
         event_free(m->timer);
     if (m->lag_timer)

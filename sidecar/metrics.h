@@ -8,9 +8,9 @@
  *     metrics_set(metrics_of_process(metrics), METRIC_..., 1);
  *     metrics_close(metrics, 500);                  // sends the last, shorter interval
  *
- * The table of all metrics is in metrics.c. An update is an addition: cheap enough for every event.
- * The loop's lag, memory, processor time and lost lines are measured here, nobody has to report
- * them; the condition MetricsPublishing is kept here too.
+ * The table of all metrics is in metric_table.c, updates are in metric_group.h. An update is an
+ * addition: cheap enough for every event. The loop's lag, memory, processor time and lost lines are
+ * measured here, nobody has to report them; the condition MetricsPublishing is kept here too.
  *
  * An interval is stamped with the time at which it was due. When the process did not run at that
  * time, the counters go on and MetricIntervalsMissed says how many intervals have no line. What a
@@ -29,35 +29,7 @@
 
 #include "lib/error.h"
 #include "lib/settings.h"
-#include "sidecar/sinks.h"
-
-enum metric_id {
-    /* of a mount */
-    METRIC_MOUNT_READY,
-    METRIC_MOUNT_STALLED,
-    METRIC_PROBE_LATENCY,  /* ms */
-    METRIC_CANARY_LATENCY, /* ms */
-    METRIC_WATCH_CHANGES,
-    METRIC_WATCH_OVERFLOWS,
-    METRIC_WATCH_RESTARTS,
-    METRIC_WATCHED_DIRS,
-    METRIC_BLIND_DIRS,
-    /* of the process */
-    METRIC_HEARTBEAT,
-    METRIC_LOOP_LAG, /* ms */
-    METRIC_MEMORY,
-    METRIC_CPU,
-    METRIC_LOG_DROPPED,
-    METRIC_METRICS_DROPPED,
-    METRIC_DATA_DROPPED,
-    METRIC_AWS_CALLS,
-    METRIC_INTERVALS_MISSED,
-    METRIC_API_REQUESTS,
-    METRIC_API_REFUSALS,
-    METRIC_N
-};
-
-extern const struct metric metrics_table[METRIC_N];
+#include "sidecar/metric_group.h"
 
 struct health;
 struct metrics;
@@ -72,15 +44,7 @@ int metrics_open(struct event_base *base, const struct settings *settings, struc
 /* NULL: no memory. file_system may be "" and told later. */
 struct metric_group *metrics_add_mount(struct metrics *metrics, const char *mount,
                                        const char *file_system);
-int metrics_set_file_system(struct metric_group *group, const char *file_system);
 struct metric_group *metrics_of_process(struct metrics *metrics);
-
-void metrics_count(struct metric_group *group, enum metric_id id, uint64_t n);
-/* For who keeps the total elsewhere; a total that went back means that its keeper was restarted. */
-void metrics_count_total(struct metric_group *group, enum metric_id id, uint64_t total);
-/* A gauge, or one more candidate for a peak. */
-void metrics_set(struct metric_group *group, enum metric_id id, double value);
-void metrics_observe(struct metric_group *group, enum metric_id id, double value);
 
 /* End the interval if it is over. The timer does that; tests that move the clock do it too. */
 void metrics_tick(struct metrics *metrics);

@@ -159,6 +159,7 @@ static int open_parts(struct mount_work *work)
     work->metrics = metrics_add_mount(work->options.metrics, work->place.path, file_system(work));
     if (!work->metrics)
         return -ENOMEM;
+    metrics_set(work->metrics, METRIC_MOUNT_STALLED, 0); /* the first interval has it too */
     int r = feed_new((size_t)settings->feed_memory_bytes, settings->task_name, &work->feed);
     if (r == 0)
         r = open_pool(work, FILE_THREADS, FILE_QUEUE, &work->files, &work->files_event);

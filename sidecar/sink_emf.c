@@ -51,7 +51,7 @@ static json_t *distribution_json(const struct distribution *full)
 /* NULL: nothing to tell. */
 static json_t *value_json(const struct metric *metric, const struct metric_cell *cell)
 {
-    if (!cell->known)
+    if (!cell->known || !cell->sent)
         return NULL;
     if (metric->kind != METRIC_DISTRIBUTION)
         return number(cell->interval);
@@ -76,10 +76,8 @@ char *emf_render(const struct metrics_view *view, const struct metric_group *gro
                                   json_string_lossy(view->settings->metrics_namespace),
                                   "Dimensions", dimensions, "Metrics", metrics));
 
-    /* Never the task: each task would be a set of metrics of its own, at $0.30 a metric. */
-    add_dimension(root, dimensions, "ClusterName", view->settings->cluster_name);
-    add_dimension(root, dimensions, "ServiceName", view->settings->service_name);
-    add_dimension(root, dimensions, "FileSystemId", group->file_system);
+    for (size_t i = 0; i < DIMENSIONS; i++)
+        add_dimension(root, dimensions, dimension_names[i], metric_dimension(view, group, i));
 
     for (size_t i = 0; i < view->n_metrics; i++) {
         const struct metric *metric = &view->table[i];

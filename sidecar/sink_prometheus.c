@@ -13,6 +13,7 @@ static const struct {
     [UNIT_NONE] = {"", 1},
     [UNIT_COUNT] = {"", 1},
     [UNIT_MILLISECONDS] = {"_seconds", 0.001},
+    [UNIT_SECONDS] = {"_seconds", 1},
     [UNIT_BYTES] = {"_bytes", 1},
     [UNIT_PERCENT] = {"_ratio", 0.01},
 };
@@ -33,8 +34,11 @@ static void full_name(const struct metric *metric, char *buf, size_t size)
             buf[used++] = '_';
         buf[used++] = (char)tolower((unsigned char)*p);
     }
-    snprintf(buf + used, size - used, "%s%s", units[metric->unit].suffix,
-             metric->kind == METRIC_COUNTER ? "_total" : "");
+    const char *unit = units[metric->unit].suffix;
+    size_t length = strlen(unit);
+    if (used >= length && memcmp(buf + used - length, unit, length) == 0)
+        unit = ""; /* the name has it: AppReadBytes */
+    snprintf(buf + used, size - used, "%s%s", unit, metric->kind == METRIC_COUNTER ? "_total" : "");
 }
 
 static void put_label(FILE *out, const char *name, const char *value, bool *first)

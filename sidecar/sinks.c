@@ -10,8 +10,8 @@ const char *const metric_kind_names[] = {
 };
 
 const char *const metric_unit_names[] = {
-    [UNIT_NONE] = "None",   [UNIT_COUNT] = "Count",     [UNIT_MILLISECONDS] = "Milliseconds",
-    [UNIT_BYTES] = "Bytes", [UNIT_PERCENT] = "Percent",
+    [UNIT_NONE] = "None",       [UNIT_COUNT] = "Count", [UNIT_MILLISECONDS] = "Milliseconds",
+    [UNIT_SECONDS] = "Seconds", [UNIT_BYTES] = "Bytes", [UNIT_PERCENT] = "Percent",
 };
 
 static const struct sink *const sinks[] = {&sink_emf};
@@ -27,4 +27,30 @@ const struct sink *sink_find(const char *name)
 const char *sink_names(void)
 {
     return "emf, none";
+}
+
+const char *const dimension_names[DIMENSIONS] = {
+    [DIMENSION_CLUSTER] = "ClusterName",
+    [DIMENSION_SERVICE] = "ServiceName",
+    [DIMENSION_FILE_SYSTEM] = "FileSystemId",
+    [DIMENSION_TASK] = "TaskId",
+};
+
+const char *metric_dimension(const struct metrics_view *view, const struct metric_group *group,
+                             enum dimension dimension)
+{
+    const struct settings *settings = view->settings;
+    switch (dimension) {
+    case DIMENSION_CLUSTER:
+        return settings->cluster_name;
+    case DIMENSION_SERVICE:
+        return settings->service_name;
+    case DIMENSION_FILE_SYSTEM:
+        return group->file_system;
+    case DIMENSION_TASK:
+        return settings->metrics_task_dimension ? settings->task_name : "";
+    case DIMENSIONS:
+        break;
+    }
+    return "";
 }

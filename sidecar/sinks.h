@@ -30,7 +30,14 @@ enum metric_kind {
     METRIC_DISTRIBUTION, /* all values of the interval */
 };
 
-enum metric_unit { UNIT_NONE, UNIT_COUNT, UNIT_MILLISECONDS, UNIT_BYTES, UNIT_PERCENT };
+enum metric_unit {
+    UNIT_NONE,
+    UNIT_COUNT,
+    UNIT_MILLISECONDS,
+    UNIT_SECONDS,
+    UNIT_BYTES,
+    UNIT_PERCENT,
+};
 
 extern const char *const metric_kind_names[]; /* "counter" */
 extern const char *const metric_unit_names[]; /* as CloudWatch calls them */
@@ -46,6 +53,7 @@ struct metric {
 
 struct metric_cell {
     bool known;                  /* what was never measured is not sent */
+    bool sent;                   /* to CloudWatch: wanted, and within metrics.max_series */
     double interval;             /* counter: since the interval began; gauge, peak: the value */
     double total;                /* counter: since start; peak: that of the interval before */
     uint64_t seen;               /* counter: the keeper's own total */
@@ -72,6 +80,20 @@ struct metrics_view {
 struct sink_counts {
     uint64_t lines_dropped, data_dropped, calls; /* since open; data: values for PutMetricData */
 };
+
+enum dimension {
+    DIMENSION_CLUSTER,
+    DIMENSION_SERVICE,
+    DIMENSION_FILE_SYSTEM,
+    DIMENSION_TASK, /* each task would be a set of metrics of its own, at $0.30 a metric */
+    DIMENSIONS
+};
+
+extern const char *const dimension_names[DIMENSIONS];
+
+/* What CloudWatch's metrics of the group are told apart by; "" is left out. */
+const char *metric_dimension(const struct metrics_view *view, const struct metric_group *group,
+                             enum dimension dimension);
 
 struct sink {
     const char *name;                                                 /* in metrics.sinks */

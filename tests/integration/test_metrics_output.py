@@ -19,7 +19,8 @@ with open(os.path.join(HERE, "../data/emf-schema.json"), encoding="utf-8") as f:
     SCHEMA = jsonschema.Draft7Validator(json.load(f))
 
 OPTIONS = ("--metrics-interval=1s", "--cluster=prod", "--service=web\"shop", "--mount-probe-interval=1s",
-           "--canary-interval=2s", "--watch-enabled=false")
+           "--canary-interval=2s", "--watch-enabled=false", "--metrics-set=all",
+           "--metrics-max-series=2000")
 
 
 def check_line(text):
@@ -63,7 +64,7 @@ def intervals(root):
         wait_for(lambda: len(of_process(events(sidecar.out_path))) >= 7, "3 more intervals", 10)
         check(sidecar.stop() == 0, "exit code")
         lines = events(sidecar.out_path)
-    process, mount = of_process(lines), [e for e in lines if "WatchOverflows" in e]
+    process, mount = of_process(lines), [e for e in lines if "MountStalled" in e]
     check(len(process) == len(mount), f"{len(process)} lines of the process, {len(mount)} of the mount")
     check(all(e["Heartbeat"] == 1 for e in process), "a heartbeat is missing")
     *whole, last = stamps(process)

@@ -20,7 +20,7 @@
 #include "sidecar/metrics.h"
 
 static char emf[] = "emf", none[] = "none", namespace[] = "EFSSidecar", cluster[] = "prod",
-            service[] = "web", nothing[] = "";
+            service[] = "web", task[] = "task-1", nothing[] = "";
 
 static struct settings settings;
 static struct health health;
@@ -32,6 +32,9 @@ static int set_up(void **state)
         .metrics_sinks = {.n = 1, .names = {none}},
         .metrics_namespace = namespace,
         .metrics_interval_ms = 60000,
+        .metrics_set = METRICS_ALL,
+        .metrics_max_series = 1000,
+        .task_name = task,
         .cluster_name = cluster,
         .service_name = service,
     };
@@ -66,7 +69,8 @@ static void test_updates(void **state)
 {
     struct metrics *metrics = open_metrics();
     struct metric_group *data = metrics_add_mount(metrics, "/data", "");
-    assert_true(cell(data, METRIC_WATCH_CHANGES)->known);
+    assert_false(cell(data, METRIC_WATCH_CHANGES)->known); /* nobody counts */
+    assert_true(cell(metrics_of_process(metrics), METRIC_API_REQUESTS)->known);
     assert_false(cell(data, METRIC_MOUNT_READY)->known);
 
     metrics_count(data, METRIC_WATCH_CHANGES, 3);
@@ -89,7 +93,8 @@ static void test_updates(void **state)
 static void test_every_metric_is_described(void **state)
 {
     static const char *const kinds[] = {"counter", "gauge", "peak", "distribution"};
-    static const char *const units[] = {"None", "Count", "Milliseconds", "Bytes", "Percent"};
+    static const char *const units[] = {"None",    "Count", "Milliseconds",
+                                        "Seconds", "Bytes", "Percent"};
     _cleanup_free_ char *page = NULL;
     size_t length, n_core = 0;
     assert_int_equal(fs_read_file(AT_FDCWD, "docs/metrics.md", 65536, &page, &length), 0);
@@ -107,7 +112,7 @@ static void test_every_metric_is_described(void **state)
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(metric->name, metrics_table[j].name);
     }
-    assert_in_range(n_core, 1, 8);
+    assert_in_range(n_core, 1, METRICS_CORE_MAX);
 }
 
 static void test_unknown_sinks(void **state)
@@ -214,6 +219,97 @@ static void test_intervals(void **state)
     fclose(in);
 }
 
+/* ---- what CloudWatch gets ---- */
+
+static json_t *emf_of(struct metrics *metrics, const struct metric_group *group)
+{
+    struct metrics_view view;
+    metrics_look(metrics, &view);
+    _cleanup_free_ char *text = emf_render(&view, group);
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+static void fill(struct metrics *metrics, struct metric_group *data)
+{
+    for (size_t i = 0; i < METRIC_N; i++) {
+        struct metric_group *group =
+            metrics_table[i].per_mount ? data : metrics_of_process(metrics);
+        if (metrics_table[i].kind == METRIC_DISTRIBUTION)
+            metrics_observe(group, i, 1.5);
+        else if (metrics_table[i].kind == METRIC_COUNTER)
+            metrics_count(group, i, 1);
+        else
+            metrics_set(group, i, 1);
+    }
+}
+
+static void test_set_and_include(void **state)
+{
+    static char changes[] = "WatchChanges", lag[] = "LoopLag";
+    for (int all = 0; all <= 1; all++) {
+        settings.metrics_set = all ? METRICS_ALL : METRICS_CORE;
+        settings.metrics_include = (struct name_list){.n = 2, .names = {changes, lag}};
+        struct metrics *metrics = open_metrics();
+        struct metric_group *data = metrics_add_mount(metrics, "/data", "fs-1");
+        fill(metrics, data);
+        _cleanup_json_ json_t *process = emf_of(metrics, metrics_of_process(metrics));
+        _cleanup_json_ json_t *mount = emf_of(metrics, data);
+        struct metrics_view view;
+        size_t length;
+        metrics_look(metrics, &view);
+        _cleanup_free_ char *prometheus = prometheus_render(&view, &length);
+        for (size_t i = 0; i < METRIC_N; i++) {
+            const struct metric *metric = &metrics_table[i];
+            bool wanted = all || metric->core || i == METRIC_WATCH_CHANGES || i == METRIC_LOOP_LAG;
+            bool got = json_object_get(metric->per_mount ? mount : process, metric->name) != NULL;
+            if (got != wanted)
+                fail_msg("%s was %ssent", metric->name, got ? "" : "not ");
+            if (!strstr(prometheus, metric->meaning))
+                fail_msg("%s is not in GET /metrics", metric->name);
+        }
+        metrics_close(metrics, 0);
+    }
+}
+
+/* The mount that comes last loses, and what it would have sent is counted, each interval. */
+static void test_max_series(void **state)
+{
+    size_t of_process = 0;
+    for (size_t i = 0; i < METRIC_N; i++)
+        of_process += !metrics_table[i].per_mount;
+    settings.metrics_max_series = METRIC_N + 1;
+    struct metrics *metrics = open_metrics();
+    struct metric_group *process = metrics_of_process(metrics);
+    struct metric_group *data = metrics_add_mount(metrics, "/data", "fs-1");
+    struct metric_group *more = metrics_add_mount(metrics, "/more", "fs-2");
+    for (size_t i = 0; i < METRIC_N; i++) {
+        if (metrics_table[i].kind == METRIC_GAUGE && metrics_table[i].per_mount)
+            metrics_set(more, i, 1);
+    }
+    fill(metrics, data);
+    double before = cell(process, METRIC_SERIES_REFUSED)->total;
+    run_interval(metrics, 60000);
+    _cleanup_json_ json_t *first = emf_of(metrics, data), *second = emf_of(metrics, more);
+    assert_non_null(json_object_get(first, "MountReady"));
+    assert_non_null(json_object_get(second, "MountStalled"));
+    assert_null(json_object_get(second, "MountReady"));
+    const double refused = (double)(METRIC_N - of_process - 1);
+    assert_true(cell(process, METRIC_SERIES_REFUSED)->total == before + refused);
+    run_interval(metrics, 60000);
+    assert_true(cell(process, METRIC_SERIES_REFUSED)->total == before + 2 * refused);
+    metrics_close(metrics, 0);
+}
+
+static void test_include_is_checked(void **state)
+{
+    static char wrong[] = "NfsErors";
+    struct config_report report = {0};
+    settings.metrics_include = (struct name_list){.n = 1, .names = {wrong}};
+    metrics_check(&settings, &report);
+    assert_int_equal(report.n_errors, 1);
+    assert_non_null(strstr(report.text, "metrics.include: there is no metric \"NfsErors\""));
+}
+
 /* ---- rendering ---- */
 
 static void test_emf_dimensions(void **state)
@@ -221,6 +317,7 @@ static void test_emf_dimensions(void **state)
     struct metrics *metrics = open_metrics();
     struct metrics_view view;
     struct metric_group *data = metrics_add_mount(metrics, "/data", "");
+    metrics_set(data, METRIC_MOUNT_STALLED, 0);
     assert_int_equal(metrics_set_file_system(data, "fs-0123456789abcdef0"), 0);
     settings.service_name = nothing;
     metrics_look(metrics, &view);
@@ -236,6 +333,11 @@ static void test_emf_dimensions(void **state)
                         "fs-0123456789abcdef0");
     assert_null(json_object_get(root, "MountReady")); /* never set: not told */
     assert_null(json_object_get(root, "Heartbeat"));  /* not the mount's */
+    assert_null(json_object_get(root, "TaskId"));
+
+    settings.metrics_task_dimension = true;
+    _cleanup_json_ json_t *tasks = emf_of(metrics, data);
+    assert_string_equal(json_string_value(json_object_get(tasks, "TaskId")), "task-1");
     metrics_close(metrics, 0);
 }
 
@@ -343,6 +445,9 @@ int main(void)
         cmocka_unit_test(test_every_metric_is_described),
         cmocka_unit_test_setup_teardown(test_unknown_sinks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_intervals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_set_and_include, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_max_series, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_include_is_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_emf_dimensions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_emf_distributions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prometheus, set_up, tear_down),
