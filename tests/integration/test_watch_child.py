@@ -64,7 +64,7 @@ class Child:
 
     def __enter__(self):
         kind, payload = self.receive()
-        check(kind == HELLO and struct.unpack_from("<I", payload)[0] == 1, "no hello first")
+        check(kind == HELLO and struct.unpack_from("<I", payload)[0] == 2, "no hello first")
         self.until(READY)
         return self
 
