@@ -7,7 +7,9 @@
 #include "cli/configuration.h"
 #include "cli/explain.h"
 #include "cli/health.h"
+#include "cli/metrics.h"
 #include "cli/status.h"
+#include "cli/top.h"
 #include "cli/watch.h"
 #include "lib/json.h"
 #include "lib/settings.h"
@@ -28,6 +30,21 @@ static const struct command commands[] = {
      "what the sidecar knows about the mounts",
      {{"json", NULL, "what the API answers, as it is"}},
      status_run},
+    {"top",
+     "",
+     0,
+     "a live view of mounts, calls and latencies; q or ^C leaves it",
+     {{"interval", "TIME", "how often it looks [2s]; rates are of this time"},
+      {"once", NULL, "one look as plain text, as into a pipe"}},
+     top_run},
+    {"metrics",
+     "",
+     0,
+     "what the sidecar measures of itself and of each mount",
+     {{"watch", NULL, "again and again, until it is interrupted"},
+      {"interval", "TIME", "with --watch: how often [that of the metrics]"},
+      {"json", NULL, "what the API answers, as it is"}},
+     metrics_run},
     {"health",
      "",
      0,
