@@ -2,13 +2,14 @@
 #
 #   DEVELOPER=1        warnings are errors
 #   SAN=address,...    build everything with those sanitizers, in a build folder of its own
+#   HOOKS=1            build what can leave out safeguards (lib/test_hook.h), in a build folder of its own
 #   V=1                show the commands
 
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 CC      ?= gcc
 comma   := ,
-BUILD   ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+BUILD   ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(HOOKS),-hooks)
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
@@ -24,7 +25,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-st
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 OPT    ?= $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -g)
 EXTRA_CFLAGS ?=
-CPPFLAGS += -D_GNU_SOURCE -DEFS_SIDECAR_VERSION='"$(VERSION)"' -I.
+CPPFLAGS += -D_GNU_SOURCE -DEFS_SIDECAR_VERSION='"$(VERSION)"' $(if $(HOOKS),-DTEST_HOOKS) -I.
 ALL_CFLAGS   = -std=gnu17 $(WARN) $(HARDEN) $(OPT) $(EXTRA_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pie -Wl,-z,relro,-z,now,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 

@@ -13,6 +13,7 @@
 #include "lib/config_value.h"
 #include "lib/fs.h"
 #include "lib/json.h"
+#include "lib/test_hook.h"
 
 #define VARIABLE_PREFIX "EFS_SIDECAR_"
 #define FILE_VARIABLE   VARIABLE_PREFIX "CONFIG"
@@ -227,7 +228,7 @@ static void load_environment(const struct config_table *table, void *settings,
             continue;
         snprintf(name, sizeof(name), "%.*s", (int)(value - *entry), *entry);
         value++;
-        if (!*value || strcmp(name, FILE_VARIABLE) == 0)
+        if (!*value || strcmp(name, FILE_VARIABLE) == 0 || test_hook_is_variable(name))
             continue;
         size_t i = 0;
         for (; i < table->n; i++) {

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,16 +12,9 @@
 #include "lib/fs.h"
 #include "lib/ofd.h"
 #include "lib/share/layout.h"
+#include "lib/test_hook.h"
 
-/* The mode and group are set by whoever owns the file; for the others they are as they are. */
-static int share_with_members(int fd, int64_t gid)
-{
-    if (fchmod(fd, LAYOUT_FILE_MODE) < 0 && errno != EPERM)
-        return -errno;
-    if (gid >= 0 && fchown(fd, (uid_t)-1, (gid_t)gid) < 0 && errno != EPERM)
-        return -errno;
-    return 0;
-}
+enum { DIRECT_ALIGNMENT = 4096 };
 
 int board_create(int state_fd, int64_t gid)
 {
@@ -33,7 +29,7 @@ int board_create(int state_fd, int64_t gid)
     /* It never shrinks, and all make it the same size: two who extend it at once do no harm. */
     if (now.st_size >= BOARD_BYTES)
         return 0;
-    r = share_with_members(fd, gid);
+    r = layout_share(fd, LAYOUT_FILE_MODE, gid);
     return r == 0 && ftruncate(fd, BOARD_BYTES) < 0 ? -errno : r;
 }
 
@@ -63,4 +59,52 @@ int board_take(int fd, unsigned first, unsigned *ret_slot)
             return r;
     }
     return -EUSERS;
+}
+
+/* For tests: the same bytes through a descriptor that holds no lock. */
+static int write_without_lock(int fd, unsigned slot, const uint8_t bytes[SLOT_BYTES])
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    _cleanup_close_ int plain = open(path, O_WRONLY | O_CLOEXEC);
+    off_t at = (off_t)slot * BOARD_SLOT_BYTES;
+    return plain < 0 || pwrite(plain, bytes, SLOT_BYTES, at) < 0 ? -errno : 0;
+}
+
+int board_write_slot(int fd, unsigned slot, const struct slot *content)
+{
+    alignas(DIRECT_ALIGNMENT) uint8_t bytes[SLOT_BYTES];
+    int r = slot_encode(content, bytes);
+    if (r < 0)
+        return r;
+    if (test_hook_omits("locked_write"))
+        return write_without_lock(fd, slot, bytes);
+    ssize_t n;
+    do
+        n = pwrite(fd, bytes, SLOT_BYTES, (off_t)slot * BOARD_SLOT_BYTES);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    return n == SLOT_BYTES ? 0 : -EIO;
+}
+
+int board_read(int fd, uint8_t bytes[BOARD_BYTES])
+{
+    alignas(DIRECT_ALIGNMENT) uint8_t content[BOARD_BYTES];
+    ssize_t n;
+    do
+        n = pread(fd, content, BOARD_BYTES, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    memcpy(bytes, content, (size_t)n);
+    memset(bytes + n, 0, BOARD_BYTES - (size_t)n);
+    return 0;
+}
+
+int board_stat(int fd, struct statx *ret_attributes)
+{
+    const unsigned mask = STATX_MTIME | STATX_CTIME | STATX_SIZE | STATX_INO | STATX_NLINK;
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, mask, ret_attributes) < 0 ? -errno
+                                                                                        : 0;
 }

@@ -27,6 +27,16 @@ static const char *const reason_names[] = {
     [CHANGE_REASON_RESTART] = "restart",
     [CHANGE_REASON_ROOT_REPLACED] = "root_replaced",
     [CHANGE_REASON_RENAMED] = "renamed",
+    [CHANGE_REASON_PEER_DIED] = "peer_died",
+    [CHANGE_REASON_FENCED] = "fenced",
+    [CHANGE_REASON_JOURNAL_GAP] = "journal_gap",
+    [CHANGE_REASON_SCAN] = "scan",
+};
+
+static const char *const source_names[] = {
+    [CHANGE_SOURCE_LOCAL] = "local",
+    [CHANGE_SOURCE_PEER] = "peer",
+    [CHANGE_SOURCE_SCAN] = "scan",
 };
 
 const char *change_op_name(enum change_op op)
@@ -37,6 +47,11 @@ const char *change_op_name(enum change_op op)
 const char *change_reason_name(enum change_reason reason)
 {
     return reason < ARRAY_LEN(reason_names) ? reason_names[reason] : "unknown";
+}
+
+const char *change_source_name(enum change_source source)
+{
+    return source < ARRAY_LEN(source_names) ? source_names[source] : "unknown";
 }
 
 /* Relative, no empty, "." or ".." component; "" is the root. */
@@ -57,7 +72,7 @@ static bool path_is_clean(const char *path)
 static bool is_valid(const struct change *c)
 {
     return c->op >= CHANGE_CREATE && c->op < ARRAY_LEN(op_names) &&
-           c->reason < ARRAY_LEN(reason_names) &&
+           c->reason < ARRAY_LEN(reason_names) && c->source < ARRAY_LEN(source_names) &&
            (c->op == CHANGE_RESYNC) == (c->reason != CHANGE_REASON_NONE) &&
            (c->op == CHANGE_RENAME) == (c->from && *c->from) && path_is_clean(c->path) &&
            (!c->from || path_is_clean(c->from));
@@ -89,7 +104,7 @@ int change_encode(const struct change *c, uint8_t *buffer, size_t size)
     *p++ = (uint8_t)observer_length;
     p = put_le32(p, c->flags);
     p = put_le32(p, c->epoch);
-    p = put_le32(p, 0);
+    p = put_le32(p, c->source);
     p = put_le64(p, c->sequence);
     p = put_le64(p, c->size);
     p = put_le64(p, (uint64_t)c->mtime_ns);
@@ -126,6 +141,7 @@ int change_decode(const uint8_t *data, size_t length, struct change *ret_change)
         .reason = data[2],
         .flags = get_le32(data + 4),
         .epoch = get_le32(data + 8),
+        .source = data[12],
         .sequence = get_le64(data + 16),
         .size = get_le64(data + 24),
         .mtime_ns = (int64_t)get_le64(data + 32),
@@ -202,6 +218,7 @@ json_t *change_to_json(const struct change *c)
         r |= set_path(object, "from", "from_base64", c->from);
     if (c->op == CHANGE_RESYNC)
         r |= json_object_set_new(object, "reason", json_string(change_reason_name(c->reason)));
+    r |= json_object_set_new(object, "source", json_string(change_source_name(c->source)));
     if (c->flags & CHANGE_IS_DIR)
         r |= json_object_set_new(object, "dir", json_true());
     if (c->observer && *c->observer)

@@ -46,6 +46,17 @@ enum change_reason {
     CHANGE_REASON_RESTART,       /* the watcher was started again */
     CHANGE_REASON_ROOT_REPLACED, /* the watched root or mount is another one now */
     CHANGE_REASON_RENAMED,       /* directories moved while they were being watched */
+    CHANGE_REASON_PEER_DIED,     /* the observer died: what it saw last may not have been told */
+    CHANGE_REASON_FENCED,        /* the observer lost its slot and has a new one */
+    CHANGE_REASON_JOURNAL_GAP,   /* records of the observer could not be read */
+    CHANGE_REASON_SCAN,          /* the scan could not tell what changed */
+};
+
+/* How it came to be known. */
+enum change_source {
+    CHANGE_SOURCE_LOCAL, /* this host's own inotify */
+    CHANGE_SOURCE_PEER,  /* another member's journal */
+    CHANGE_SOURCE_SCAN,  /* comparing the tree with what it was */
 };
 
 enum change_flags {
@@ -63,6 +74,7 @@ enum {
 struct change {
     enum change_op op;
     enum change_reason reason;
+    enum change_source source;
     uint32_t flags;
     uint32_t epoch;    /* another one each time the observer starts */
     uint64_t sequence; /* grows by one per change of an epoch; with epoch: the cursor */
@@ -75,13 +87,14 @@ struct change {
 
 const char *change_op_name(enum change_op op);
 const char *change_reason_name(enum change_reason reason);
+const char *change_source_name(enum change_source source);
 
 /* Bytes written, or -EINVAL (a field is out of bounds) or -EMSGSIZE. */
 int change_encode(const struct change *change, uint8_t *buffer, size_t size);
 int change_decode(const uint8_t *data, size_t length, struct change *ret_change);
 
-/* {"path","op","observer","size","mtime","cursor"} and, where they apply, "dir", "from", "reason",
- * "path_base64", "from_base64". */
+/* {"path","op","source","observer","size","mtime","cursor"} and, where they apply, "dir", "from",
+ * "reason", "path_base64", "from_base64". */
 json_t *change_to_json(const struct change *change);
 
 /* "EPOCH.SEQUENCE" */

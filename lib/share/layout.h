@@ -8,13 +8,23 @@
 #ifndef LIB_SHARE_LAYOUT_H
 #define LIB_SHARE_LAYOUT_H
 
+#include <stdint.h>
+#include <sys/types.h>
+
 #define LAYOUT_STAGE        ".efs-stage"          /* on each data mount */
 #define LAYOUT_PROBE_PREFIX ".efs-sidecar-probe." /* what the gate makes and removes */
 
+#define LAYOUT_VERSION  "VERSION" /* see version.h */
 #define LAYOUT_BOARD    "board"   /* see board.h */
+#define LAYOUT_FEED     "feed"    /* SLOT-EPOCH/N.log, see journal.h */
+#define LAYOUT_SCANNER  "scanner" /* locked by the one member that scans */
 #define LAYOUT_MEMBERS  "members" /* SLOT.json: what people read; nothing is decided from it */
 #define LAYOUT_CANARIES "canary"  /* one small file per task, written to see whether that works */
 
 enum { LAYOUT_DIR_MODE = 02770, LAYOUT_FILE_MODE = 0660 };
+
+/* Give the other members their rights to what fd has open. Only its owner can; for everybody else
+ * they are as they are. gid -1 leaves the group. 0 or -errno. */
+int layout_share(int fd, mode_t mode, int64_t gid);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,6 +80,37 @@ static void test_every_member_has_its_own(void **state)
         close(fds[i]);
 }
 
+static void test_slots_are_written_and_read(void **state)
+{
+    static uint8_t bytes[BOARD_BYTES];
+    struct statx before, after;
+    struct slot slot = {.state = SLOT_JOINED, .epoch = 3, .sequence = 17}, got;
+    int fd;
+    assert_int_equal(board_create(dir_fd, -1), 0);
+    assert_int_equal(board_open(dir_fd, false, &fd), 0);
+    assert_int_equal(board_stat(fd, &before), 0);
+    assert_int_equal(before.stx_size, BOARD_BYTES);
+    usleep(20000); /* a tick of the kernel's coarse clock */
+    assert_int_equal(board_write_slot(fd, 200, &slot), 0);
+    assert_int_equal(board_stat(fd, &after), 0);
+    assert_true(after.stx_mtime.tv_sec != before.stx_mtime.tv_sec ||
+                after.stx_mtime.tv_nsec != before.stx_mtime.tv_nsec);
+    memset(bytes, 0xff, sizeof(bytes));
+    assert_int_equal(board_read(fd, bytes), 0);
+    assert_int_equal(slot_decode(bytes + 200 * BOARD_SLOT_BYTES, &got), 0);
+    assert_true(slot_word(&got) == slot_word(&slot));
+    assert_int_equal(slot_decode(bytes + 201 * BOARD_SLOT_BYTES, &got), -ENODATA);
+
+    /* cut off by somebody: what is missing is as if it had never been used */
+    assert_int_equal(ftruncate(fd, 100 * BOARD_SLOT_BYTES + 5), 0);
+    memset(bytes, 0xff, sizeof(bytes));
+    assert_int_equal(board_read(fd, bytes), 0);
+    for (unsigned i = 100; i < BOARD_SLOTS; i++)
+        assert_int_equal(slot_decode(bytes + i * BOARD_SLOT_BYTES, &got), -ENODATA);
+    close(fd);
+    assert_int_equal(unlinkat(dir_fd, LAYOUT_BOARD, 0), 0);
+}
+
 /* Names as ECS gives them must not crowd together: each crowded slot costs a call per neighbour. */
 static void test_first_choices_spread(void **state)
 {
@@ -99,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_create_is_idempotent),
         cmocka_unit_test(test_every_member_has_its_own),
+        cmocka_unit_test(test_slots_are_written_and_read),
         cmocka_unit_test(test_first_choices_spread),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -21,6 +21,7 @@ static const struct change full = {
     .path = "a/b\xff/..c",
     .from = "old name",
     .observer = "task-1",
+    .source = CHANGE_SOURCE_SCAN,
 };
 
 static void test_round_trip(void **state)
@@ -32,6 +33,7 @@ static void test_round_trip(void **state)
     assert_int_equal(change_decode(bytes, (size_t)n, &got), 0);
     assert_int_equal(got.op, full.op);
     assert_int_equal(got.flags, full.flags);
+    assert_int_equal(got.source, full.source);
     assert_int_equal(got.epoch, full.epoch);
     assert_true(got.sequence == full.sequence);
     assert_true(got.size == full.size);
@@ -143,7 +145,8 @@ static void test_fields_that_do_not_fit_together(void **state)
         {.op = CHANGE_CREATE, .path = "a", .from = "b"},
         {.op = CHANGE_RESYNC, .path = "a"},
         {.op = CHANGE_CREATE, .path = "a", .reason = CHANGE_REASON_OVERFLOW},
-        {.op = CHANGE_RESYNC, .path = "a", .reason = CHANGE_REASON_RENAMED + 1},
+        {.op = CHANGE_RESYNC, .path = "a", .reason = CHANGE_REASON_SCAN + 1},
+        {.op = CHANGE_CREATE, .path = "a", .source = CHANGE_SOURCE_SCAN + 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(change_encode(&bad[i], bytes, sizeof(bytes)), -EINVAL);
@@ -160,29 +163,32 @@ static void assert_json(const struct change *c, const char *expected)
 
 static void test_json(void **state)
 {
-    assert_json(&(struct change){.op = CHANGE_CREATE,
-                                 .flags = CHANGE_HAS_ATTRS,
-                                 .epoch = 5,
-                                 .sequence = 12,
-                                 .size = 3,
-                                 .mtime_ns = 1763891754123456789,
-                                 .path = "d/caf\xc3\xa9",
-                                 .observer = "t1"},
-                "{\"cursor\":\"5.12\",\"mtime\":\"2025-11-23T09:55:54.123456789Z\",\"observer\":"
-                "\"t1\",\"op\":\"create\",\"path\":\"d/caf\xc3\xa9\",\"size\":3}");
+    assert_json(
+        &(struct change){.op = CHANGE_CREATE,
+                         .flags = CHANGE_HAS_ATTRS,
+                         .epoch = 5,
+                         .sequence = 12,
+                         .size = 3,
+                         .mtime_ns = 1763891754123456789,
+                         .path = "d/caf\xc3\xa9",
+                         .source = CHANGE_SOURCE_PEER,
+                         .observer = "t1"},
+        "{\"cursor\":\"5.12\",\"mtime\":\"2025-11-23T09:55:54.123456789Z\",\"observer\":"
+        "\"t1\",\"op\":\"create\",\"path\":\"d/caf\xc3\xa9\",\"size\":3,\"source\":\"peer\"}");
     assert_json(&(struct change){.op = CHANGE_RENAME, .path = "\xff\xfe\xfd\xfc", .from = "a\xff"},
                 "{\"cursor\":\"0.0\",\"from\":\"a?\",\"from_base64\":\"Yf8=\",\"op\":\"rename\","
-                "\"path\":\"????\",\"path_base64\":\"//79/A==\"}");
+                "\"path\":\"????\",\"path_base64\":\"//79/A==\",\"source\":\"local\"}");
     assert_json(
         &(struct change){
             .op = CHANGE_RESYNC, .reason = CHANGE_REASON_BLIND, .flags = CHANGE_IS_DIR, .path = ""},
-        "{\"cursor\":\"0.0\",\"dir\":true,\"op\":\"resync\",\"path\":\"\",\"reason\":\"blind\"}");
+        "{\"cursor\":\"0.0\",\"dir\":true,\"op\":\"resync\",\"path\":\"\",\"reason\":\"blind\","
+        "\"source\":\"local\"}");
     /* a time before 1970, and one that no calendar has */
     assert_json(
         &(struct change){
             .op = CHANGE_ATTRIB, .flags = CHANGE_HAS_ATTRS, .mtime_ns = -1, .path = "a"},
         "{\"cursor\":\"0.0\",\"mtime\":\"1969-12-31T23:59:59.999999999Z\",\"op\":\"attrib\","
-        "\"path\":\"a\",\"size\":0}");
+        "\"path\":\"a\",\"size\":0,\"source\":\"local\"}");
 }
 
 static void test_cursor(void **state)
