@@ -9,8 +9,21 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* fds[i] becomes SPAWN_FD + i, whatever numbers they have now. */
+static int pass_on(const int fds[], int n_fds)
+{
+    int copies[SPAWN_FDS_MAX];
+    for (int i = 0; i < n_fds; i++)
+        if ((copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, SPAWN_FD + SPAWN_FDS_MAX)) < 0)
+            return -1;
+    for (int i = 0; i < n_fds; i++)
+        if (dup2(copies[i], SPAWN_FD + i) < 0)
+            return -1;
+    return 0;
+}
+
 /* Between fork and exec of a process with threads: only what is safe in a signal handler. */
-static void become(const char *beside, char *const argv[], int fd, pid_t parent)
+static void become(const char *beside, char *const argv[], const int fds[], int n_fds, pid_t parent)
 {
     sigset_t none;
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -24,7 +37,7 @@ static void become(const char *beside, char *const argv[], int fd, pid_t parent)
         _exit(0);
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
         _exit(SPAWN_NOT_FOUND);
-    if (fd == SPAWN_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, SPAWN_FD) < 0)
+    if (pass_on(fds, n_fds) < 0)
         _exit(SPAWN_NOT_FOUND);
     execv(beside, argv);
     execvp(argv[0], argv);
@@ -45,19 +58,21 @@ static void find_beside(const char *program, char *buf, size_t size)
         buf[0] = '\0';
 }
 
-int spawn_beside(char *const argv[], int fd, pid_t *ret_pid)
+int spawn_beside(char *const argv[], const int fds[], int n_fds, pid_t *ret_pid)
 {
     char beside[PATH_MAX];
     sigset_t all, old;
     pid_t parent = getpid();
 
+    if (n_fds > SPAWN_FDS_MAX)
+        return -EINVAL;
     find_beside(argv[0], beside, sizeof(beside));
     /* A signal that came to the child before its exec would run our handlers there. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old);
     pid_t pid = fork();
     if (pid == 0)
-        become(beside, argv, fd, parent);
+        become(beside, argv, fds, n_fds, parent);
     int r = pid < 0 ? -errno : 0;
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (r == 0)

@@ -243,7 +243,7 @@ static int exec_watch(struct watcher *w, int fd)
         argv[n++] = options[i];
     argv[n++] = root;
     argv[n] = NULL;
-    int r = options && root ? spawn_beside(argv, fd, &w->pid) : -ENOMEM;
+    int r = options && root ? spawn_beside(argv, &fd, 1, &w->pid) : -ENOMEM;
     config_free_options(options);
     return r;
 }

@@ -25,16 +25,28 @@
 #include "lib/log.h"
 #include "lib/parse.h"
 #include "lib/settings.h"
+#include "lib/share/board.h"
 #include "lib/share/layout.h"
 #include "watchers/tracker.h"
 
 enum { EXIT_USAGE = 64, STATUS_INTERVAL_MS = 1000, LOG_WAIT_MS = 200 };
 
+/* What is between the sidecar and us, and not a setting of the user. */
+struct own_options {
+    int child_fd;      /* -1: by hand */
+    bool existing;     /* tell what is there */
+    const char *state; /* path of the state directory; NULL: where it is by default */
+    int board_fd;      /* holds the slot; -1: a listener */
+    int slot, epoch;
+    bool unclean; /* the slot's last owner may have left something untold */
+};
+
 struct watch {
+    struct own_options own;
     struct tracker tracker;
     struct sink sink;
     struct frame_reader control;
-    int child_fd, signal_fd;
+    int signal_fd;
     bool stopping;
     int64_t status_ms;
     uint8_t status[WATCH_STATUS_MAX]; /* as it was sent last */
@@ -44,19 +56,44 @@ struct watch {
 static const char *const always_excluded[] = {".efs-sidecar", LAYOUT_STAGE,
                                               LAYOUT_PROBE_PREFIX "*"};
 
+/* A listener has no journal. */
+static int refuse_announce(struct watch *w, const struct frame *frame)
+{
+    struct watch_announce announce;
+    if (watch_announce_decode(frame->payload, frame->length, &announce) < 0)
+        return -EBADMSG;
+    const struct watch_announced announced = {.id = announce.id, .result = -EOPNOTSUPP};
+    return sink_has_room(&w->sink) ? w->sink.ops->announced(&w->sink, &announced) : 0;
+}
+
+static int take_frame(struct watch *w, const struct frame *frame)
+{
+    switch (frame->type) {
+    case WATCH_FRAME_STOP:
+        w->stopping = true;
+        return 0;
+    case WATCH_FRAME_PING:
+        if (frame->length != sizeof(uint64_t))
+            return -EBADMSG;
+        tracker_ping(&w->tracker, get_le64(frame->payload));
+        return 0;
+    case WATCH_FRAME_ANNOUNCE:
+        return refuse_announce(w, frame);
+    default:
+        return -EBADMSG;
+    }
+}
+
 static int take_frames(struct watch *w, struct error *err)
 {
-    int r = frame_reader_fill(&w->control, w->child_fd);
+    int r = frame_reader_fill(&w->control, w->own.child_fd);
     if (r < 0) /* the sidecar is gone */
         return r;
     struct frame frame;
     while ((r = frame_reader_next(&w->control, &frame)) == 1) {
-        if (frame.type == WATCH_FRAME_STOP)
-            w->stopping = true;
-        else if (frame.type == WATCH_FRAME_PING && frame.length == sizeof(uint64_t))
-            tracker_ping(&w->tracker, get_le64(frame.payload));
-        else
-            return error_set(err, EBADMSG, "the sidecar sent a frame of unknown type %u",
+        r = take_frame(w, &frame);
+        if (r < 0)
+            return error_set(err, -r, "the sidecar sent a frame of type %u that is not understood",
                              frame.type);
     }
     return r < 0 ? error_set(err, EBADMSG, "the sidecar sent what is no frame") : 0;
@@ -88,13 +125,13 @@ static int send_status(struct watch *w)
 static int wait_for_work(struct watch *w, struct error *err)
 {
     int64_t deadline_ms = tracker_deadline_ms(&w->tracker);
-    if (w->child_fd >= 0 && w->status_ms < deadline_ms)
+    if (w->own.child_fd >= 0 && w->status_ms < deadline_ms)
         deadline_ms = w->status_ms;
     struct pollfd fds[] = {
         {.fd = w->signal_fd, .events = POLLIN},
         {.fd = tracker_wants_events(&w->tracker) ? w->tracker.source.fd : -1, .events = POLLIN},
         {.fd = w->sink.fd, .events = sink_is_waiting(&w->sink) ? POLLOUT : 0},
-        {.fd = w->child_fd, .events = POLLIN},
+        {.fd = w->own.child_fd, .events = POLLIN},
     };
     if (poll(fds, ARRAY_LEN(fds), clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
         return error_set_errno(err, errno, "poll failed");
@@ -116,7 +153,7 @@ static int run(struct watch *w, struct error *err)
     int r = w->sink.ops->hello(&w->sink, w->tracker.epoch);
     while (r == 0 && !w->stopping) {
         r = tracker_step(&w->tracker, err);
-        if (r == 0 && w->child_fd >= 0)
+        if (r == 0 && w->own.child_fd >= 0)
             r = send_status(w);
         if (r == 0)
             r = wait_for_work(w, err);
@@ -126,24 +163,57 @@ static int run(struct watch *w, struct error *err)
     return r;
 }
 
-/* --child=FD and --existing are between the sidecar and us, not settings of the user. */
-static int take_own_options(int *argc, char **argv, int *ret_child_fd, bool *ret_existing)
+static const struct {
+    const char *name;
+    int least, most;
+    size_t at; /* of an int in struct own_options */
+} own_numbers[] = {
+    {"--child=", 3, 1 << 20, offsetof(struct own_options, child_fd)},
+    {"--board=", 3, 1 << 20, offsetof(struct own_options, board_fd)},
+    {"--slot=", 0, BOARD_SLOTS - 1, offsetof(struct own_options, slot)},
+    {"--epoch=", 1, (1 << 24) - 1, offsetof(struct own_options, epoch)},
+};
+
+/* 1: it is one of ours. */
+static int take_own_option(const char *argument, struct own_options *own)
 {
+    if (strcmp(argument, "--existing") == 0)
+        return own->existing = true;
+    if (strcmp(argument, "--unclean") == 0)
+        return own->unclean = true;
+    if (strncmp(argument, "--state=", 8) == 0) {
+        own->state = argument + 8;
+        return 1;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(own_numbers); i++) {
+        size_t n = strlen(own_numbers[i].name);
+        int64_t number;
+        if (strncmp(argument, own_numbers[i].name, n) != 0)
+            continue;
+        if (parse_i64(argument + n, own_numbers[i].least, own_numbers[i].most, &number) < 0)
+            return -EINVAL;
+        *(int *)((char *)own + own_numbers[i].at) = (int)number;
+        return 1;
+    }
+    return 0;
+}
+
+static int take_own_options(int *argc, char **argv, struct own_options *ret_own)
+{
+    struct own_options own = {.child_fd = -1, .board_fd = -1};
     int kept = 1;
     for (int i = 1; i < *argc; i++) {
-        int64_t fd;
-        if (strcmp(argv[i], "--existing") == 0) {
-            *ret_existing = true;
-        } else if (strncmp(argv[i], "--child=", 8) == 0) {
-            if (parse_i64(argv[i] + 8, 3, 1 << 20, &fd) < 0)
-                return -EINVAL;
-            *ret_child_fd = (int)fd;
-        } else {
+        int r = take_own_option(argv[i], &own);
+        if (r < 0)
+            return r;
+        if (r == 0)
             argv[kept++] = argv[i];
-        }
     }
+    if (own.board_fd >= 0 && (own.child_fd < 0 || own.epoch == 0))
+        return -EINVAL;
     argv[kept] = NULL;
     *argc = kept;
+    *ret_own = own;
     return 0;
 }
 
@@ -152,7 +222,10 @@ static void print_help(void)
     puts("Usage: efs-watch [OPTION]... DIR\n"
          "Print one JSON line for each change below DIR. Never writes to DIR.\n\n"
          "  --existing               first report what is there\n"
+         "  --state=PATH             the state directory, if it is not DIR/state.dir\n"
          "  --child=FD               talk with the sidecar on this socket\n"
+         "  --board=FD, --slot=N, --epoch=N, --unclean\n"
+         "                           be the member that has this slot of the board\n"
          "  --help, --version, --check\n");
     config_print_help(&settings_table, PROGRAM_WATCH, stdout);
 }
@@ -171,9 +244,9 @@ static int check_paths(const struct name_list *paths)
     return 0;
 }
 
-static int start(struct watch *w, const struct tracker_options *options, int child_fd,
-                 struct error *err)
+static int start(struct watch *w, const struct tracker_options *options, struct error *err)
 {
+    int child_fd = w->own.child_fd;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -181,7 +254,6 @@ static int start(struct watch *w, const struct tracker_options *options, int chi
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     w->status_ms = 0;
-    w->child_fd = child_fd;
     w->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (w->signal_fd < 0)
         return error_set_errno(err, errno, "cannot wait for signals");
@@ -203,7 +275,7 @@ static bool is_nfs(const char *path)
     return statfs(path, &fs) == 0 && fs.f_type == NFS_SUPER_MAGIC;
 }
 
-static int watch(const struct settings *settings, const char *root, int child_fd, bool existing)
+static int watch(const struct settings *settings, const char *root, const struct own_options *own)
 {
     static struct watch w;
     const char *excludes[CONFIG_NAMES_MAX + ARRAY_LEN(always_excluded) + 1];
@@ -222,11 +294,12 @@ static int watch(const struct settings *settings, const char *root, int child_fd
                   .path_count = settings->watch_paths.n},
         .max_dirs = (size_t)settings->watch_max_dirs,
         .batch_ms = settings->watch_batch_ms,
-        .existing = existing,
+        .existing = own->existing,
         .keep_names = is_nfs(root),
     };
     struct error err = {0};
-    int r = start(&w, &options, child_fd, &err);
+    w.own = *own;
+    int r = start(&w, &options, &err);
     if (r == 0) {
         r = run(&w, &err);
         tracker_close(&w.tracker);
@@ -243,10 +316,12 @@ int main(int argc, char **argv)
     static struct settings settings;
     static struct config_report report;
     enum config_action action;
-    int first, child_fd = -1;
-    bool existing = false;
-    if (take_own_options(&argc, argv, &child_fd, &existing) < 0) {
-        fputs("error: --child needs the number of an open socket\n", stderr);
+    struct own_options own;
+    int first;
+    if (take_own_options(&argc, argv, &own) < 0) {
+        fputs("error: --child and --board need the number of an open descriptor, and --board needs "
+              "--child, --slot and --epoch\n",
+              stderr);
         return EXIT_USAGE;
     }
     if (config_load(&settings_table, PROGRAM_WATCH, argc, argv, &settings, &action, &first,
@@ -268,7 +343,7 @@ int main(int argc, char **argv)
         status = EXIT_USAGE;
     } else {
         log_open("efs-watch", settings.log_level);
-        status = watch(&settings, argv[first], child_fd, existing);
+        status = watch(&settings, argv[first], &own);
         log_close(LOG_WAIT_MS);
     }
     config_release(&settings_table, &settings);

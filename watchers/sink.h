@@ -31,10 +31,12 @@ struct sink_ops {
     int (*ready)(struct sink *sink, const char *root, const struct watch_status *status);
     int (*status)(struct sink *sink, const struct watch_status *status);
     int (*pong)(struct sink *sink, const struct watch_pong *pong);
+    int (*announced)(struct sink *sink, const struct watch_announced *announced);
+    int (*notice)(struct sink *sink, const struct watch_notice *notice);
     ssize_t (*write)(int fd, const void *data, size_t length); /* -1 and EAGAIN: not now */
 };
 
-extern const struct sink_ops sink_lines;  /* no hello, status and pong */
+extern const struct sink_ops sink_lines;  /* changes and ready; nothing else */
 extern const struct sink_ops sink_frames; /* to a stream socket */
 
 struct sink {

@@ -3,12 +3,15 @@
 #include "lib/frame.h"
 #include "watchers/sink.h"
 
-_Static_assert(SINK_MESSAGE_MAX >= FRAME_HEADER_BYTES + CHANGE_ENCODED_MAX, "a change fits");
-_Static_assert(SINK_MESSAGE_MAX >= FRAME_HEADER_BYTES + WATCH_STATUS_MAX, "a status fits");
+enum { PAYLOAD_MAX = WATCH_NOTICE_MAX }; /* the largest */
+
+_Static_assert((size_t)PAYLOAD_MAX >= (size_t)CHANGE_ENCODED_MAX, "a change fits");
+_Static_assert((size_t)PAYLOAD_MAX >= (size_t)WATCH_STATUS_MAX, "a status fits");
+_Static_assert(SINK_MESSAGE_MAX >= FRAME_HEADER_BYTES + PAYLOAD_MAX, "a frame fits");
 
 static int append_frame(struct sink *sink, enum watch_frame type, const void *payload, int length)
 {
-    uint8_t frame[FRAME_HEADER_BYTES + CHANGE_ENCODED_MAX + WATCH_STATUS_MAX];
+    uint8_t frame[FRAME_HEADER_BYTES + PAYLOAD_MAX];
     if (length < 0)
         return length;
     int n = frame_encode((uint16_t)type, payload, (size_t)length, frame);
@@ -57,6 +60,20 @@ static int frames_pong(struct sink *sink, const struct watch_pong *pong)
                         watch_pong_encode(pong, payload, sizeof(payload)));
 }
 
+static int frames_announced(struct sink *sink, const struct watch_announced *announced)
+{
+    uint8_t payload[WATCH_ANNOUNCED_BYTES];
+    return append_frame(sink, WATCH_FRAME_ANNOUNCED, payload,
+                        watch_announced_encode(announced, payload, sizeof(payload)));
+}
+
+static int frames_notice(struct sink *sink, const struct watch_notice *notice)
+{
+    uint8_t payload[WATCH_NOTICE_MAX];
+    return append_frame(sink, WATCH_FRAME_NOTICE, payload,
+                        watch_notice_encode(notice, payload, sizeof(payload)));
+}
+
 static ssize_t frames_write(int fd, const void *data, size_t length)
 {
     return send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -68,5 +85,7 @@ const struct sink_ops sink_frames = {
     .ready = frames_ready,
     .status = frames_status,
     .pong = frames_pong,
+    .announced = frames_announced,
+    .notice = frames_notice,
     .write = frames_write,
 };

@@ -48,6 +48,16 @@ static int lines_pong(struct sink *sink, const struct watch_pong *pong)
     return 0;
 }
 
+static int lines_announced(struct sink *sink, const struct watch_announced *announced)
+{
+    return 0;
+}
+
+static int lines_notice(struct sink *sink, const struct watch_notice *notice)
+{
+    return 0;
+}
+
 /* stdout is shared with others, so it is not ours to make non-blocking: a pipe that polls writable
  * takes PIPE_BUF bytes without blocking. */
 static ssize_t lines_write(int fd, const void *data, size_t length)
@@ -67,5 +77,7 @@ const struct sink_ops sink_lines = {
     .ready = lines_ready,
     .status = lines_status,
     .pong = lines_pong,
+    .announced = lines_announced,
+    .notice = lines_notice,
     .write = lines_write,
 };
