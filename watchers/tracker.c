@@ -69,15 +69,33 @@ static void forget_all(struct tracker *t)
 
 /* ---- the queue ---- */
 
-static int answer_pings(struct tracker *t)
+/* Everything that happened before this ticket is noted. */
+static int reach(struct tracker *t, uint64_t ticket)
 {
     int r = 0;
-    if (t->barrier_set)
-        r = pending_pong(&t->pending, t->barrier_nonce);
-    if (r == 0 && t->ping_waiting)
-        r = pending_pong(&t->pending, t->ping_nonce);
-    t->barrier_set = t->ping_waiting = false;
-    t->flush_ms = clock_now_ms();
+    t->reached = ticket;
+    while (r == 0 && t->pings[0].ticket > 0 && t->pings[0].ticket <= ticket) {
+        r = pending_pong(&t->pending, t->pings[0].nonce);
+        t->pings[0] = t->pings[1];
+        t->pings[1] = (struct ping){0};
+        t->flush_ms = clock_now_ms();
+    }
+    return r;
+}
+
+static void queue_barrier(struct tracker *t)
+{
+    if (t->barrier == 0 && t->tickets > t->reached && inotify_source_barrier(&t->source) == 0)
+        t->barrier = t->tickets;
+}
+
+static int reach_barrier(struct tracker *t)
+{
+    int r = events_moves_gone(t, CLOCK_NEVER);
+    if (r == 0)
+        r = reach(t, t->barrier);
+    t->barrier = 0;
+    queue_barrier(t);
     return r;
 }
 
@@ -105,7 +123,8 @@ static int start_over(struct tracker *t, struct error *err)
     int r = inotify_source_reset(&t->source, err);
     if (r == 0)
         r = begin_tree(t, true, reason);
-    return r == 0 ? answer_pings(t) : r;
+    t->barrier = 0;
+    return r == 0 ? reach(t, t->tickets) : r;
 }
 
 static int root_gone(struct tracker *t, struct error *err)
@@ -120,10 +139,8 @@ static int handle_event(struct tracker *t, const struct inotify_event *event, st
     t->events++;
     if (event->mask & IN_Q_OVERFLOW)
         return start_over(t, err);
-    if (inotify_source_is_barrier(&t->source, event)) {
-        int r = events_moves_gone(t, CLOCK_NEVER);
-        return r < 0 ? r : answer_pings(t);
-    }
+    if (inotify_source_is_barrier(&t->source, event))
+        return reach_barrier(t);
     struct dir *dir = wd_table_by_wd(&t->dirs, event->wd);
     if (!dir || !wd_table_is_live(&t->dirs, dir))
         return 0;
@@ -161,8 +178,8 @@ static int read_events(struct tracker *t, struct error *err)
             if (n > 0)
                 t->rest_until_ms = clock_now_ms() + rest_ms(t);
             r = events_moves_gone(t, clock_now_ms()); /* no second half is in the queue */
-            if (r == 0 && t->ping_waiting)
-                r = answer_pings(t);
+            if (r == 0 && t->moves.count == 0)
+                r = reach(t, t->tickets);
             return r;
         }
         r = handle_event(t, event, err);
@@ -172,16 +189,18 @@ static int read_events(struct tracker *t, struct error *err)
     return 0;
 }
 
+uint64_t tracker_ticket(struct tracker *t)
+{
+    t->tickets++;
+    t->rest_until_ms = 0;
+    queue_barrier(t); /* without one: reached when the queue is empty */
+    return t->tickets;
+}
+
 void tracker_ping(struct tracker *t, uint64_t nonce)
 {
-    t->rest_until_ms = 0;
-    if (!t->barrier_set && inotify_source_barrier(&t->source) == 0) {
-        t->barrier_set = true;
-        t->barrier_nonce = nonce;
-    } else { /* answered with the one before, or when the queue is empty */
-        t->ping_waiting = true;
-        t->ping_nonce = nonce;
-    }
+    struct ping *ping = &t->pings[t->pings[0].ticket > 0 ? 1 : 0];
+    *ping = (struct ping){.ticket = tracker_ticket(t), .nonce = nonce};
 }
 
 /* ---- the whole ---- */

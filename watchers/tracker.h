@@ -95,8 +95,11 @@ struct tracker {
     bool stuck;            /* the sink had no room */
     bool fell_behind;      /* events had to wait for the sink */
 
-    bool barrier_set, ping_waiting;
-    uint64_t barrier_nonce, ping_nonce;
+    uint64_t tickets, reached; /* given out; of which everything that happened before is noted */
+    uint64_t barrier;          /* tickets that had been given out when it was queued; 0: none is */
+    struct ping {
+        uint64_t ticket, nonce; /* ticket 0: none */
+    } pings[2];
 
     struct blind blind;
     unsigned blind_logged;
@@ -111,8 +114,12 @@ bool tracker_wants_events(const struct tracker *tracker);
 int64_t tracker_deadline_ms(const struct tracker *tracker); /* when to step without events */
 int tracker_step(struct tracker *tracker, struct error *err);
 
-/* Answer with a pong behind every change that happened before. A newer ping replaces one that is
- * still waiting for its turn. */
+/* A ticket is reached (tracker->reached) when every change that happened before it was given out
+ * has been noted as pending. That takes a walk through the kernel's queue, not a pause in it. */
+uint64_t tracker_ticket(struct tracker *tracker);
+
+/* Answer with a pong behind every change that happened before. Two wait at most: a newer ping
+ * replaces the second. */
 void tracker_ping(struct tracker *tracker, uint64_t nonce);
 
 /* Tell everything that is pending now, as far as the sink takes it. */
