@@ -37,7 +37,7 @@ efs-sidecar_DIR := sidecar
 efsctl_DIR      := cli
 aws_LIBS      := -lcurl -lexpat
 init_LIBS     := -lmount -ljansson -lpthread $(aws_LIBS)
-watchers_LIBS := -linotifytools -ljansson
+watchers_LIBS := -linotifytools -ljansson -lpthread
 sidecar_LIBS  := -levent_core -levent_extra -lmount -ljansson -lpthread
 cli_LIBS      := -ljansson
 lib_LIBS      := -lmount -ljansson -lpthread $(aws_LIBS)
@@ -171,7 +171,7 @@ bench: all cluster-tools bench-tools ## measure what the design claims (BENCH="N
 
 bench-tools: $(BENCH_TOOLS)
 
-$(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/lib.a
+$(BENCH_TOOLS): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/watchers.a $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)

@@ -30,14 +30,8 @@ static const char *path_rest(const char *path, const char *prefix)
     return path[n] ? path + n + 1 : path + n;
 }
 
-enum scope_verdict scope_of(const struct scope *scope, const struct dir *dir, const char *name)
+static enum scope_verdict on_the_way(const struct scope *scope, const char *path)
 {
-    if (is_excluded(scope, name))
-        return SCOPE_OUT;
-    if (dir->inside)
-        return SCOPE_INSIDE;
-    char buffer[CHANGE_PATH_MAX + 1];
-    const char *path = wd_table_path(dir, name, buffer);
     enum scope_verdict verdict = SCOPE_OUT;
     for (size_t i = 0; path && i < scope->path_count && verdict != SCOPE_INSIDE; i++) {
         const char *rest = path_rest(scope->paths[i], path);
@@ -45,6 +39,22 @@ enum scope_verdict scope_of(const struct scope *scope, const struct dir *dir, co
             verdict = *rest ? SCOPE_ON_THE_WAY : SCOPE_INSIDE;
     }
     return verdict;
+}
+
+enum scope_verdict scope_of(const struct scope *scope, const struct dir *dir, const char *name)
+{
+    char buffer[CHANGE_PATH_MAX + 1];
+    if (is_excluded(scope, name))
+        return SCOPE_OUT;
+    return dir->inside ? SCOPE_INSIDE : on_the_way(scope, wd_table_path(dir, name, buffer));
+}
+
+enum scope_verdict scope_of_path(const struct scope *scope, bool inside, const char *path,
+                                 const char *name)
+{
+    if (is_excluded(scope, name))
+        return SCOPE_OUT;
+    return inside ? SCOPE_INSIDE : on_the_way(scope, path);
 }
 
 const char *scope_next(const struct scope *scope, size_t i, const char *path, char *buffer)

@@ -29,6 +29,11 @@ struct scope {
 enum scope_verdict { SCOPE_OUT, SCOPE_ON_THE_WAY, SCOPE_INSIDE };
 
 enum scope_verdict scope_of(const struct scope *scope, const struct dir *dir, const char *name);
+
+/* The same for path, relative to the root, whose last component is name. inside: its directory is.
+ */
+enum scope_verdict scope_of_path(const struct scope *scope, bool inside, const char *path,
+                                 const char *name);
 bool scope_is_silly(const char *name);
 
 /* With path the way to scope->paths[i], the name of the next component on it in buffer of NAME_MAX
