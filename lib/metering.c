@@ -11,49 +11,37 @@
 
 static const double read_dollars_per_gib = 0.03, write_dollars_per_gib = 0.06;
 
-/* What is not listed reads metadata: GETATTR, LOOKUP, ACCESS, READDIR, ... */
-static const struct {
-    const char *name;
-    enum metering_class class;
-    bool data;
-} operations[] = {
-    {"READ", METERING_READ, true},
-    {"WRITE", METERING_WRITE, true},
-    {"COMMIT", METERING_WRITE, false},
-    {"SETATTR", METERING_WRITE, false},
-    {"CREATE", METERING_WRITE, false},
-    {"SYMLINK", METERING_WRITE, false},
-    {"LINK", METERING_WRITE, false},
-    {"REMOVE", METERING_WRITE, false},
-    {"RENAME", METERING_WRITE, false},
-    {"OPEN", METERING_WRITE, false}, /* may create */
-    {"ALLOCATE", METERING_WRITE, false},
-    {"DEALLOCATE", METERING_WRITE, false},
-    {"NULL", METERING_SESSION, false},
-    {"SEQUENCE", METERING_SESSION, false},
-    {"EXCHANGE_ID", METERING_SESSION, false},
-    {"CREATE_SESSION", METERING_SESSION, false},
-    {"DESTROY_SESSION", METERING_SESSION, false},
-    {"DESTROY_CLIENTID", METERING_SESSION, false},
-    {"BIND_CONN_TO_SESSION", METERING_SESSION, false},
-    {"RECLAIM_COMPLETE", METERING_SESSION, false},
-    {"GET_LEASE_TIME", METERING_SESSION, false},
-    {"SETCLIENTID", METERING_SESSION, false},
-    {"SETCLIENTID_CONFIRM", METERING_SESSION, false},
-    {"RENEW", METERING_SESSION, false},
+/* Of the metadata operations those that write; OPEN may create. */
+static const char *const writers[] = {
+    "SETATTR", "CREATE", "SYMLINK", "LINK", "REMOVE", "RENAME", "OPEN", "ALLOCATE", "DEALLOCATE",
 };
+
+static enum metering_class class_of(const char *name)
+{
+    switch (mountstats_class(name)) {
+    case MOUNTSTATS_SESSION:
+        return METERING_SESSION;
+    case MOUNTSTATS_WRITE:
+        return METERING_WRITE;
+    default:
+        break;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(writers); i++)
+        if (strcmp(writers[i], name) == 0)
+            return METERING_WRITE;
+    return METERING_READ;
+}
+
+static bool carries_data(const char *name)
+{
+    return strcmp(name, "READ") == 0 || strcmp(name, "READ_PLUS") == 0 ||
+           strcmp(name, "WRITE") == 0;
+}
 
 uint64_t metering_of_op(const struct mountstats_op *op, enum metering_class *ret_class)
 {
-    enum metering_class class = METERING_READ;
-    uint64_t least = METADATA_BYTES_MIN;
-    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        if (strcmp(operations[i].name, op->name) != 0)
-            continue;
-        class = operations[i].class;
-        if (operations[i].data)
-            least = DATA_BYTES_MIN;
-    }
+    enum metering_class class = class_of(op->name);
+    uint64_t least = carries_data(op->name) ? DATA_BYTES_MIN : METADATA_BYTES_MIN;
     *ret_class = class;
     if (class == METERING_SESSION || op->calls == 0)
         return 0;

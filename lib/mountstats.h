@@ -9,6 +9,10 @@
  *     r = mountstats_since(&before, &after, &delta);
  *     const struct mountstats_op *op = mountstats_op(&delta, "READ");       // NULL: none counted
  *
+ * A mount is known by its path only: mounts through a local proxy all have the same source. Two
+ * paths may show one mount, in blocks that are the same; who adds mounts up must tell by their
+ * device (mountinfo). Connections are shared by all mounts from one server.
+ *
  * A call is counted when it has ended: during a hang all counters stand still, except the sends of
  * the connections. Unknown lines, operations, transports and columns are no error. Counters that
  * the kernel shows below zero are 0. Ownership: plain values. Threads: safe. Errors: 0 or -errno.
@@ -34,10 +38,17 @@ struct mountstats_op {
 };
 
 struct mountstats {
-    int64_t age_s;   /* of the mount */
-    int64_t lease_s; /* what the server grants; -1: not told */
-    struct {         /* sums over the connections */
+    int64_t age_s;           /* of the mount */
+    int64_t lease_s;         /* what the server grants; -1: not told */
+    int64_t lease_expired_s; /* for how long it has not been renewed in time; -1: not told */
+    uint64_t delays;         /* "come back later" (JUKEBOX) */
+    struct {                 /* of files' contents; the application's may come from the cache */
+        uint64_t app_read, app_written, server_read, server_written;
+    } bytes;
+    struct { /* sums over the connections */
         uint64_t n, connects, sends, receives;
+        uint64_t backlog; /* sum over the sends of those that were waiting for a slot */
+        int64_t idle_s;   /* of the one that was used last */
     } transport;
     size_t n_ops;
     struct mountstats_op ops[MOUNTSTATS_OPS_MAX];
@@ -48,10 +59,32 @@ struct mountstats {
 int mountstats_read(const char *file, const char *path, struct mountstats *ret_stats,
                     struct error *err);
 
-/* -ESTALE: a counter went back, it is another mount now. */
+struct mountstats_request {
+    const char *path;
+    struct mountstats *stats; /* the caller's; of no meaning unless result is 0 */
+    int result;               /* 0, -ENOENT, -ENODATA as above */
+};
+
+/* The same for several mounts at once. Fails only when the file cannot be read. */
+int mountstats_read_several(const char *file, struct mountstats_request requests[], size_t n,
+                            struct error *err);
+
+/* -ESTALE: a counter went back, it is another mount now. Lease and idle time of the delta are those
+ * of after. */
 int mountstats_since(const struct mountstats *before, const struct mountstats *after,
                      struct mountstats *ret_delta);
 
 const struct mountstats_op *mountstats_op(const struct mountstats *stats, const char *name);
+
+enum mountstats_class {
+    MOUNTSTATS_READ,     /* content of files */
+    MOUNTSTATS_WRITE,    /* and COMMIT */
+    MOUNTSTATS_METADATA, /* all that is not known too */
+    MOUNTSTATS_LOCK,
+    MOUNTSTATS_SESSION, /* keeps session and lease alive, on behalf of no file */
+    MOUNTSTATS_CLASSES
+};
+
+enum mountstats_class mountstats_class(const char *op_name);
 
 #endif

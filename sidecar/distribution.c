@@ -50,13 +50,18 @@ static void insert(struct distribution *d, double value, uint64_t count)
     d->n++;
 }
 
+void distribution_add_many(struct distribution *d, double value, uint64_t count)
+{
+    if (!isfinite(value) || count == 0)
+        return;
+    d->count += count;
+    d->sum += value * (double)count;
+    insert(d, value, count);
+}
+
 void distribution_add(struct distribution *d, double value)
 {
-    if (!isfinite(value))
-        return;
-    d->count++;
-    d->sum += value;
-    insert(d, value, 1);
+    distribution_add_many(d, value, 1);
 }
 
 void distribution_merge(struct distribution *d, const struct distribution *from)

@@ -28,6 +28,7 @@ struct distribution {
 };
 
 void distribution_add(struct distribution *d, double value);
+void distribution_add_many(struct distribution *d, double value, uint64_t count);
 
 /* Add what another has. */
 void distribution_merge(struct distribution *d, const struct distribution *from);

@@ -27,13 +27,23 @@ void metrics_set(struct metric_group *group, enum metric_id id, double value)
     cell->known = true;
 }
 
-void metrics_observe(struct metric_group *group, enum metric_id id, double value)
+void metrics_observe_mean(struct metric_group *group, enum metric_id id, double mean, uint64_t n)
 {
     struct metric_cell *cell = &group->cells[id];
     cell->known = true;
-    distribution_add(cell->values, value);
-    cell->sum += value;
-    cell->count++;
+    distribution_add_many(cell->values, mean, n);
+    cell->sum += mean * (double)n;
+    cell->count += n;
+}
+
+void metrics_observe(struct metric_group *group, enum metric_id id, double value)
+{
+    metrics_observe_mean(group, id, value, 1);
+}
+
+void metrics_forget(struct metric_group *group, enum metric_id id)
+{
+    group->cells[id].known = false;
 }
 
 int metrics_set_file_system(struct metric_group *group, const char *file_system)

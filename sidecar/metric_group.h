@@ -22,6 +22,10 @@ void metrics_count_total(struct metric_group *group, enum metric_id id, uint64_t
 /* A gauge, or one more candidate for a peak. */
 void metrics_set(struct metric_group *group, enum metric_id id, double value);
 void metrics_observe(struct metric_group *group, enum metric_id id, double value);
+/* n values of which only the mean is known. */
+void metrics_observe_mean(struct metric_group *group, enum metric_id id, double mean, uint64_t n);
+/* It cannot be measured any more. What was counted stays. */
+void metrics_forget(struct metric_group *group, enum metric_id id);
 
 /* file_system may be "" and told later. */
 int metrics_set_file_system(struct metric_group *group, const char *file_system);

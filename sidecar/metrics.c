@@ -12,9 +12,10 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "sidecar/health.h"
+#include "sidecar/nfs_metrics.h"
 #include "sidecar/outputs.h"
 
-enum { LAG_TICK_MS = 1000 };
+enum { LAG_TICK_MS = 1000, LOOK_MS = 1000 };
 
 struct metrics {
     const struct settings *settings;
@@ -25,6 +26,8 @@ struct metrics {
     int64_t began_ms; /* of the interval; 0 before the first */
     int64_t cpu_us;   /* used when it began */
     struct outputs *outputs;
+    struct nfs_metrics *nfs;
+    int64_t looked_ms;           /* at what the NFS client counted */
     int64_t n_series, n_refused; /* cells that are sent to CloudWatch, or would be */
     size_t n_groups;
     struct metric_group groups[METRIC_GROUPS_MAX]; /* [0] is the process */
@@ -58,6 +61,13 @@ struct metric_group *metrics_add_mount(struct metrics *m, const char *mount,
                                        const char *file_system)
 {
     return add_group(m, mount, file_system);
+}
+
+void metrics_follow_nfs(struct metrics *m, struct metric_group *group, const char *target,
+                        dev_t device)
+{
+    if (nfs_metrics_follow(m->nfs, group, target, device) < 0)
+        log_error("%s: no memory for the metrics of its NFS client", group->mount);
 }
 
 struct metric_group *metrics_of_process(struct metrics *m)
@@ -104,6 +114,12 @@ static void measure_process(struct metrics *m)
     metrics_count_total(process, METRIC_AWS_CALLS, counts.calls);
 }
 
+static void measure_nfs(struct metrics *m)
+{
+    nfs_metrics_collect(m->nfs);
+    m->looked_ms = clock_now_ms();
+}
+
 static void on_lag_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct metrics *m = arg;
@@ -138,6 +154,8 @@ static void view_at(struct metrics *m, int64_t wall_ms, struct metrics_view *ret
 void metrics_look(struct metrics *m, struct metrics_view *ret_view)
 {
     measure_process(m);
+    if (clock_now_ms() - m->looked_ms >= LOOK_MS) /* anybody may ask as often as he likes */
+        measure_nfs(m);
     view_at(m, clock_wall_ms(), ret_view);
 }
 
@@ -146,6 +164,7 @@ static void end_interval(struct metrics *m, int64_t wall_ms)
     metrics_count(&m->groups[0], METRIC_HEARTBEAT, 1);
     metrics_count(&m->groups[0], METRIC_SERIES_REFUSED, (uint64_t)m->n_refused);
     measure_process(m);
+    measure_nfs(m);
     struct metrics_view view;
     view_at(m, wall_ms, &view);
     outputs_write(m->outputs, &view);
@@ -230,7 +249,7 @@ int metrics_open(struct event_base *base, const struct settings *settings, struc
     m->health = health;
     m->timer = event_new(base, -1, 0, on_interval, m);
     m->lag_timer = event_new(base, -1, 0, on_lag_tick, m);
-    int r = m->timer && m->lag_timer && add_group(m, "", "")
+    int r = m->timer && m->lag_timer && add_group(m, "", "") && nfs_metrics_new(NULL, &m->nfs) == 0
                 ? outputs_open(settings, &m->outputs, err)
                 : error_set(err, ENOMEM, "no memory for the metrics");
     if (r < 0) {
@@ -249,6 +268,7 @@ int metrics_close(struct metrics *m, int64_t timeout_ms)
     if (m->began_ms > 0)
         end_interval(m, clock_wall_ms());
     int r = outputs_close(m->outputs, timeout_ms);
+    nfs_metrics_free(m->nfs);
     for (size_t i = 0; i < m->n_groups; i++)
         metric_group_release(&m->groups[i]);
     if (m->timer)

@@ -44,6 +44,9 @@ int metrics_open(struct event_base *base, const struct settings *settings, struc
 /* NULL: no memory. file_system may be "" and told later. */
 struct metric_group *metrics_add_mount(struct metrics *metrics, const char *mount,
                                        const char *file_system);
+/* Where the NFS file system of the group is mounted now, or NULL; see nfs_metrics.h. */
+void metrics_follow_nfs(struct metrics *metrics, struct metric_group *group, const char *target,
+                        dev_t device);
 struct metric_group *metrics_of_process(struct metrics *metrics);
 
 /* End the interval if it is over. The timer does that; tests that move the clock do it too. */

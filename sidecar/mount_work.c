@@ -107,6 +107,9 @@ void mount_work_relist(struct mount_work *work, struct mountinfo *table)
     struct mount mount;
     struct mount_facts *facts = &work->facts;
     facts->listed = table && mountinfo_at(table, work->place.path, &mount) == 0;
+    metrics_follow_nfs(work->options.metrics, work->metrics,
+                       facts->listed && mount.nfs ? mount.target : NULL,
+                       facts->listed ? mount.device : 0);
     if (!facts->listed)
         return;
     facts->nfs = mount.nfs;

@@ -62,10 +62,14 @@ struct metric_cell {
     uint64_t count;
 };
 
+struct mountstats;
+
 /* One per mount, and one for the whole sidecar (mount is ""). */
 struct metric_group {
-    char *mount, *file_system; /* file_system is "" when not known */
-    struct metric_cell *cells; /* one per entry of metrics_view.table */
+    char *mount, *file_system;    /* file_system is "" when not known */
+    struct metric_cell *cells;    /* one per entry of metrics_view.table */
+    const struct mountstats *nfs; /* what the NFS client counted in all, or NULL */
+    const char *shared_with;      /* the mount that counts for this one too, or NULL */
 };
 
 struct metrics_view {

@@ -82,6 +82,73 @@ static void test_odd_lines(void **state)
     assert_int_equal(stats.transport.sends, 5);
 }
 
+static void test_transports(void **state)
+{
+    struct mountstats stats;
+    assert_int_equal(load("rdma-udp-nconnect", "/rdma", &stats, NULL), 0);
+    assert_int_equal(stats.transport.sends, 50);
+    assert_int_equal(stats.transport.receives, 45);
+    assert_int_equal(stats.transport.connects, 3);
+    assert_int_equal(stats.transport.backlog, 20);
+    assert_int_equal(stats.transport.idle_s, 7);
+    assert_int_equal(stats.lease_s, 90);
+    assert_int_equal(stats.lease_expired_s, 33);
+
+    assert_int_equal(load("rdma-udp-nconnect", "/udp", &stats, NULL), 0);
+    assert_int_equal(stats.transport.sends, 70);
+    assert_int_equal(stats.transport.receives, 60);
+    assert_int_equal(stats.transport.connects, 0);
+    assert_int_equal(stats.transport.backlog, 30);
+    assert_int_equal(stats.lease_expired_s, -1);
+
+    /* Lines that end early; one of the connections is shorter than any kernel writes it. */
+    assert_int_equal(load("rdma-udp-nconnect", "/many", &stats, NULL), 0);
+    assert_int_equal(stats.transport.n, 2);
+    assert_int_equal(stats.transport.sends, 40);
+    assert_int_equal(stats.transport.backlog, 3);
+    assert_int_equal(stats.transport.idle_s, 20);
+    assert_int_equal(stats.bytes.app_read, 4);
+    assert_int_equal(stats.bytes.app_written, 2);
+    assert_int_equal(stats.bytes.server_read, 0);
+    assert_int_equal(stats.delays, 0);
+}
+
+static void test_several(void **state)
+{
+    struct mountstats stats[4];
+    struct mountstats_request requests[] = {
+        {.path = "/config", .stats = &stats[0]},
+        {.path = "/bind of data", .stats = &stats[1]},
+        {.path = "/nowhere", .stats = &stats[2]},
+        {.path = "/data", .stats = &stats[3]},
+    };
+    const char *file = "tests/data/mountstats/two-proxies-after";
+    assert_int_equal(mountstats_read_several(file, requests, 4, NULL), 0);
+    assert_int_equal(requests[2].result, -ENOENT);
+    assert_int_equal(calls_of(&stats[0], "READ"), 3);
+    assert_int_equal(calls_of(&stats[1], "READ"), 20);
+    assert_memory_equal(&stats[1], &stats[3], sizeof(stats[1]));
+    assert_int_equal(stats[3].delays, 14);
+    assert_int_equal(stats[3].bytes.app_read, 1230);
+    assert_int_equal(stats[3].bytes.app_written, 1340);
+    assert_int_equal(stats[3].bytes.server_read, 45000);
+    assert_int_equal(stats[3].bytes.server_written, 26000);
+
+    struct error err;
+    assert_int_equal(mountstats_read_several("/no/such/file", requests, 4, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "/no/such/file cannot be read"));
+}
+
+static void test_classes(void **state)
+{
+    assert_int_equal(mountstats_class("READ"), MOUNTSTATS_READ);
+    assert_int_equal(mountstats_class("COMMIT"), MOUNTSTATS_WRITE);
+    assert_int_equal(mountstats_class("LOCKU"), MOUNTSTATS_LOCK);
+    assert_int_equal(mountstats_class("SEQUENCE"), MOUNTSTATS_SESSION);
+    assert_int_equal(mountstats_class("READDIR"), MOUNTSTATS_METADATA);
+    assert_int_equal(mountstats_class("FUTURE_OP"), MOUNTSTATS_METADATA);
+}
+
 static void test_mounted_over(void **state)
 {
     struct mountstats stats = {.age_s = 77};
@@ -149,6 +216,14 @@ static void test_since(void **state)
     assert_int_equal(delta.ops[0].bytes_received, 700);
     assert_int_equal(delta.ops[0].queue_ms, 0);
 
+    after.delays = 4;
+    before.transport.sends = 9; /* the connection was replaced */
+    after.transport.sends = 2;
+    assert_int_equal(mountstats_since(&before, &after, &delta), 0);
+    assert_int_equal(delta.delays, 4);
+    assert_int_equal(delta.transport.sends, 0);
+    before.bytes.server_read = 1;
+    assert_int_equal(mountstats_since(&before, &after, &delta), -ESTALE);
     assert_int_equal(mountstats_since(&after, &before, &delta), -ESTALE);
     before.age_s = 70;
     assert_int_equal(mountstats_since(&after, &before, &delta), -ESTALE); /* READ went back */
@@ -170,6 +245,8 @@ static void test_metering(void **state)
         {"WRITE", 3, 600, 300, 3 * 32768, METERING_WRITE},
         {"READDIR", 1, 200, 30000, 30 * 1024, METERING_READ},
         {"REMOVE", 5, 800, 800, 5 * 4096, METERING_WRITE},
+        {"COMMIT", 2, 300, 300, 8192, METERING_WRITE},
+        {"OPEN", 2, 300, 300, 8192, METERING_WRITE},
         {"SEQUENCE", 9, 1000, 1000, 0, METERING_SESSION},
         {"READ", 0, 0, 0, 0, METERING_READ},
     };
@@ -200,11 +277,12 @@ static void test_dollars(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linux_6_1), cmocka_unit_test(test_linux_4_14),
-        cmocka_unit_test(test_odd_lines), cmocka_unit_test(test_mounted_over),
-        cmocka_unit_test(test_torn),      cmocka_unit_test(test_this_kernel),
-        cmocka_unit_test(test_since),     cmocka_unit_test(test_metering),
-        cmocka_unit_test(test_dollars),
+        cmocka_unit_test(test_linux_6_1),    cmocka_unit_test(test_linux_4_14),
+        cmocka_unit_test(test_transports),   cmocka_unit_test(test_several),
+        cmocka_unit_test(test_classes),      cmocka_unit_test(test_odd_lines),
+        cmocka_unit_test(test_mounted_over), cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_this_kernel),  cmocka_unit_test(test_since),
+        cmocka_unit_test(test_metering),     cmocka_unit_test(test_dollars),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
