@@ -15,7 +15,7 @@ struct nfs_mount {
     dev_t device;
     bool counted; /* stats is where the next difference begins */
     struct mountstats stats;
-    uint64_t least_unanswered;
+    int64_t least_unanswered;
 };
 
 struct nfs_metrics {
@@ -95,23 +95,23 @@ static void count_delta(struct metric_group *group, const struct mountstats *del
 }
 
 /* A call that was sent again has one answer only. */
-static uint64_t unanswered(const struct mountstats *stats)
+static int64_t unanswered(const struct mountstats *stats)
 {
-    uint64_t sends = stats->transport.sends, answered = stats->transport.receives;
+    uint64_t answered = stats->transport.receives;
     for (size_t i = 0; i < stats->n_ops; i++)
         if (stats->ops[i].transmissions > stats->ops[i].calls)
             answered += stats->ops[i].transmissions - stats->ops[i].calls;
-    return sends > answered ? sends - answered : 0;
+    return (int64_t)(stats->transport.sends - answered);
 }
 
-/* What other mounts of the connection lost, and what was given up, never gets its answer: so the
+/* Calls that were given up or lost by other mounts of the connection never get their answer: so the
  * least that was ever seen is nothing. */
 static uint64_t outstanding(struct nfs_mount *mount, const struct mountstats *stats)
 {
-    uint64_t now = unanswered(stats);
+    int64_t now = unanswered(stats);
     if (now < mount->least_unanswered)
         mount->least_unanswered = now;
-    return now - mount->least_unanswered;
+    return (uint64_t)now - (uint64_t)mount->least_unanswered;
 }
 
 static void set_seconds(struct metric_group *group, enum metric_id id, int64_t seconds)
@@ -131,7 +131,7 @@ static void begin(struct nfs_mount *mount, const struct mountstats *stats)
     for (size_t i = 0; i < METRIC_N; i++)
         if (is_counter_of_nfs(i))
             metrics_count(mount->group, i, 0);
-    mount->least_unanswered = UINT64_MAX;
+    mount->least_unanswered = INT64_MAX;
     mount->counted = true;
 }
 
