@@ -136,7 +136,7 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/lib.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
 
-integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings ## run the tests of whole programs, on this machine and without NFS
+integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
 
 chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
@@ -224,17 +224,19 @@ test: ## install what is missing, then unit, integration and cluster tests
 	$(Q)$(MAKE) --no-print-directory integration
 	$(Q)$(MAKE) --no-print-directory cluster
 
-# ---- manual pages: the settings in them come from the table ----
-$(BUILD)/tests/man-settings: $(call obj,docs/man/settings.c) $(BUILD)/lib.a
+# ---- manual pages and docs/metrics.md: the tables in them are those of the programs ----
+MAN_TABLES := $(addprefix $(BUILD)/tests/man-,settings metrics)
+$(BUILD)/tests/man-metrics: $(BUILD)/sidecar.a
+$(MAN_TABLES): $(BUILD)/tests/man-%: $(BUILD)/obj/docs/man/%.o $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter-out %/lib.a,$(filter %.a,$^)) $(BUILD)/lib.a $(sidecar_LIBS) $(lib_LIBS)
 
-man: $(BUILD)/tests/man-settings ## put the settings into the manual pages
-	$(Q)docs/man/update $(abspath $<)
+man: $(MAN_TABLES) ## put the settings into the manual pages, the metrics into docs/metrics.md
+	$(Q)docs/man/update $(abspath $(MAN_TABLES))
 
-man-check: $(BUILD)/tests/man-settings ## fail when a manual page differs from the table of settings
-	$(Q)docs/man/update --check $(abspath $<)
+man-check: $(MAN_TABLES) ## fail when a document differs from the programs' tables
+	$(Q)docs/man/update --check $(abspath $(MAN_TABLES))
 
 # efsctl-static is for application images: /usr/local/lib/efs-sidecar/efsctl.
 INSTALL_DIRS = $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/efs-sidecar share/doc/efs-sidecar share/man/man1 share/man/man8)

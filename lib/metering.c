@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/price.h"
 
 #define KIB                1024
 #define DATA_BYTES_MIN     (32 * KIB)
 #define METADATA_BYTES_MIN (4 * KIB)
-
-static const double read_dollars_per_gib = 0.03, write_dollars_per_gib = 0.06;
 
 /* Of the metadata operations those that write; OPEN may create. */
 static const char *const writers[] = {
@@ -70,6 +69,6 @@ void metering_of(const struct mountstats *stats, struct metering_sum *ret_sum)
 double metering_dollars(const struct metering_sum *sum)
 {
     const double gib = 1024.0 * 1024 * 1024;
-    return (double)sum->read_bytes / gib * read_dollars_per_gib +
-           (double)sum->write_bytes / gib * write_dollars_per_gib;
+    return (double)sum->read_bytes / gib * PRICE_EFS_READ_GIB +
+           (double)sum->write_bytes / gib * PRICE_EFS_WRITE_GIB;
 }

@@ -7,7 +7,7 @@
 
 static void add_distribution(json_t *object, const struct metric_cell *cell)
 {
-    const struct distribution *d = cell->values;
+    const struct distribution *d = cell->values->n > 0 ? cell->values : cell->last;
     json_object_set_new(object, "count", json_integer((json_int_t)cell->count));
     json_object_set_new(object, "sum", json_real(cell->sum));
     if (d->n == 0)
@@ -30,9 +30,9 @@ static double value_of(const struct metric *metric, const struct metric_cell *ce
 
 static json_t *metric_json(const struct metric *metric, const struct metric_cell *cell)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:b}", "name", metric->name, "unit",
-                               metric_unit_names[metric->unit], "kind",
-                               metric_kind_names[metric->kind], "core", metric->core);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:b, s:b}", "name", metric->name, "unit", metric_unit_names[metric->unit],
+        "kind", metric_kind_names[metric->kind], "core", metric->core, "sent", cell->sent);
     if (metric->kind == METRIC_DISTRIBUTION)
         add_distribution(object, cell);
     else

@@ -67,8 +67,11 @@ int metric_group_init(struct metric_group *group, struct metric_cell *cells, con
         if (metric->per_mount != (*mount != '\0'))
             continue;
         cells[i].known = metric->kind == METRIC_COUNTER && !metric->per_mount;
-        if (metric->kind == METRIC_DISTRIBUTION)
-            whole = (cells[i].values = calloc(1, sizeof(struct distribution))) != NULL;
+        if (metric->kind != METRIC_DISTRIBUTION)
+            continue;
+        cells[i].values = calloc(1, sizeof(struct distribution));
+        cells[i].last = calloc(1, sizeof(struct distribution));
+        whole = cells[i].values && cells[i].last;
     }
     if (whole)
         return 0;
@@ -78,8 +81,10 @@ int metric_group_init(struct metric_group *group, struct metric_cell *cells, con
 
 void metric_group_release(struct metric_group *group)
 {
-    for (size_t i = 0; i < METRIC_N; i++)
+    for (size_t i = 0; i < METRIC_N; i++) {
         free(group->cells[i].values);
+        free(group->cells[i].last);
+    }
     free(group->mount);
     free(group->file_system);
 }
@@ -97,6 +102,8 @@ void metric_group_begin(struct metric_group *group)
             cell->interval = 0;
             break;
         case METRIC_DISTRIBUTION:
+            if (cell->values && cell->values->n > 0)
+                *cell->last = *cell->values;
             if (cell->values)
                 memset(cell->values, 0, sizeof(*cell->values));
             break;

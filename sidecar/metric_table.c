@@ -118,6 +118,8 @@ const struct metric metrics_table[METRIC_N] = {
                             "Log lines lost because stderr was not drained"},
     [METRIC_METRICS_DROPPED] = {"MetricLinesDropped", UNIT_COUNT, COUNTER, OF_ALL, MORE,
                                 "Metric lines lost because stdout was not drained"},
+    [METRIC_LINE_BYTES] = {"MetricLineBytes", UNIT_BYTES, COUNTER, OF_ALL, MORE,
+                           "Metric lines on stdout, which CloudWatch Logs is paid for"},
     [METRIC_DATA_DROPPED] = {"MetricDataDropped", UNIT_COUNT, COUNTER, OF_ALL, MORE,
                              "Values for PutMetricData that were lost: refused, too old, or more "
                              "than metrics.buffer holds"},
@@ -131,6 +133,26 @@ const struct metric metrics_table[METRIC_N] = {
                              "Requests to the API"},
     [METRIC_API_REFUSALS] = {"ApiRefusals", UNIT_COUNT, COUNTER, OF_ALL, MORE,
                              "Requests to the API that were answered with an error"},
+};
+
+const char *const metric_alarms[METRIC_N] = {
+    [METRIC_MOUNT_STALLED] = "Maximum >= 1 in 3 of 3 minutes: file calls of the app hang",
+    [METRIC_MOUNT_READY] = "Minimum < 1 in 3 of 3 minutes",
+    [METRIC_PROBE_LATENCY] = "p99 above three times its usual value in 15 of 15 minutes",
+    [METRIC_CANARY_LATENCY] = "p99 > 1000 in 3 of 3 periods of 5 minutes",
+    [METRIC_NFS_TIME] = "p90 above three times its usual value in 15 of 15 minutes",
+    [METRIC_NFS_ERRORS] = "Sum > 0 in 5 of 5 minutes",
+    [METRIC_NFS_TIMEOUTS] = "Sum > 0 in 5 of 5 minutes",
+    [METRIC_NFS_RETRANSMISSIONS] = "Sum > 0 in 15 of 15 minutes: the network loses packets",
+    [METRIC_NFS_RECONNECTS] = "Sum > 0 in 3 of 15 minutes",
+    [METRIC_NFS_LEASE_EXPIRED] = "Maximum > 0: locks may be lost",
+    [METRIC_BLIND_DIRS] = "Minimum > 0: raise watch.max_dirs, or narrow watch.paths",
+    [METRIC_HEARTBEAT] = "Sum < 1 in 5 of 5 minutes, missing data breaching: no sidecar lives",
+    [METRIC_LOOP_LAG] = "Maximum > 5000 in 3 of 3 minutes: too little processor time",
+    [METRIC_CREDENTIALS_LEFT] = "Minimum < 300",
+    [METRIC_METRICS_DROPPED] = "Sum > 0 in 5 of 5 minutes",
+    [METRIC_DATA_DROPPED] = "Sum > 0 in 5 of 5 minutes",
+    [METRIC_SERIES_REFUSED] = "Sum > 0: raise metrics.max_series, or send fewer",
 };
 
 bool metric_is_wanted(const struct settings *settings, enum metric_id id)

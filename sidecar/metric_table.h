@@ -71,6 +71,7 @@ enum metric_id {
     METRIC_CREDENTIALS_LEFT, /* s */
     METRIC_LOG_DROPPED,
     METRIC_METRICS_DROPPED,
+    METRIC_LINE_BYTES,
     METRIC_DATA_DROPPED,
     METRIC_AWS_CALLS,
     METRIC_SERIES_REFUSED,
@@ -81,6 +82,9 @@ enum metric_id {
 };
 
 extern const struct metric metrics_table[METRIC_N];
+
+/* When to be woken, as statistic and threshold in CloudWatch; NULL for most. */
+extern const char *const metric_alarms[METRIC_N];
 
 /* Whether metrics.set or metrics.include ask for it in CloudWatch. */
 bool metric_is_wanted(const struct settings *settings, enum metric_id id);

@@ -110,6 +110,7 @@ static void measure_process(struct metrics *m)
     struct sink_counts counts;
     outputs_count(m->outputs, &counts);
     metrics_count_total(process, METRIC_METRICS_DROPPED, counts.lines_dropped);
+    metrics_count_total(process, METRIC_LINE_BYTES, counts.line_bytes);
     metrics_count_total(process, METRIC_DATA_DROPPED, counts.data_dropped);
     metrics_count_total(process, METRIC_AWS_CALLS, counts.calls);
 }

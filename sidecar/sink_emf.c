@@ -93,25 +93,39 @@ char *emf_render(const struct metrics_view *view, const struct metric_group *gro
     return json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(9));
 }
 
+struct emf {
+    struct line_queue *queue;
+    uint64_t bytes; /* that were taken */
+};
+
 static int emf_open(const struct settings *settings, void **ret_state, struct error *err)
 {
-    struct line_queue *queue;
-    int r = line_queue_open(STDOUT_FILENO, STDOUT_BUFFER_BYTES, &queue);
-    if (r < 0)
+    struct emf *emf = calloc(1, sizeof(*emf));
+    int r = emf ? line_queue_open(STDOUT_FILENO, STDOUT_BUFFER_BYTES, &emf->queue) : -ENOMEM;
+    if (r < 0) {
+        free(emf);
         return error_set_errno(err, -r, "metrics.sinks: emf cannot start its writer thread");
-    *ret_state = queue;
+    }
+    *ret_state = emf;
     return 0;
 }
 
 static int emf_write(void *state, const struct metrics_view *view, const struct metric_group *group)
 {
+    struct emf *emf = state;
     _cleanup_free_ char *line = emf_render(view, group);
-    return line ? line_queue_push(state, line, strlen(line)) : 0;
+    size_t length = line ? strlen(line) : 0;
+    int r = line ? line_queue_push(emf->queue, line, length) : 0;
+    if (line && r == 0)
+        emf->bytes += length + 1;
+    return r;
 }
 
 static void emf_count(const void *state, struct sink_counts *sum)
 {
-    sum->lines_dropped += line_queue_dropped(state);
+    const struct emf *emf = state;
+    sum->lines_dropped += line_queue_dropped(emf->queue);
+    sum->line_bytes += emf->bytes;
 }
 
 static void emf_tell(void *state, bool lost, struct conditions *conditions)
@@ -127,7 +141,9 @@ static void emf_tell(void *state, bool lost, struct conditions *conditions)
 
 static int emf_close(void *state, int64_t timeout_ms)
 {
-    line_queue_close(state, timeout_ms < DRAIN_MAX_MS ? timeout_ms : DRAIN_MAX_MS);
+    struct emf *emf = state;
+    line_queue_close(emf->queue, timeout_ms < DRAIN_MAX_MS ? timeout_ms : DRAIN_MAX_MS);
+    free(emf);
     return 0;
 }
 

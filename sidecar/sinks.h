@@ -58,6 +58,7 @@ struct metric_cell {
     double total;                /* counter: since start; peak: that of the interval before */
     uint64_t seen;               /* counter: the keeper's own total */
     struct distribution *values; /* distribution: of the interval */
+    struct distribution *last;   /* of the last interval before that had any */
     double sum;                  /* distribution: of all values since start */
     uint64_t count;
 };
@@ -82,7 +83,8 @@ struct metrics_view {
 };
 
 struct sink_counts {
-    uint64_t lines_dropped, data_dropped, calls; /* since open; data: values for PutMetricData */
+    /* Since open; data: values for PutMetricData. */
+    uint64_t lines_dropped, line_bytes, data_dropped, calls;
 };
 
 enum dimension {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The manual pages: well-formed, with the settings of the table, and with every command and option that --help knows.
+# The manual pages: well-formed, with the tables of the programs, and with every command and option that --help knows.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${BUILD:-build}
@@ -14,8 +14,8 @@ result() { # code name
     fi
 }
 
-docs/man/update --check "$(realpath "$build/tests/man-settings")"
-result $? "the settings in the pages are those of the table"
+docs/man/update --check "$(realpath "$build/tests/man-settings")" "$(realpath "$build/tests/man-metrics")"
+result $? "settings and metrics in the documents are those of the programs"
 
 mandoc -T lint -W warning docs/man/*.[1-9]
 result $? "the pages are well-formed"
