@@ -23,7 +23,7 @@
 #include "watchers/change_queue.h"
 
 enum {
-    ELECTION_MS = 30 * 1000,
+    ELECTION_MOST_MS = 30 * 1000, /* and not rarer than a pass */
     RETRY_MS = 10 * 1000,
     NOTES_BYTES = 1024 * 1024,
     FOUND_BYTES = 256 * 1024,
@@ -273,7 +273,9 @@ static void *run(void *arg)
         show(s, SCANNER_WAITING);
         if (r != -EAGAIN)
             log_warn("the reconcile scan cannot be elected: %s", strerror(-r));
-        int64_t until_ms = clock_now_ms() + ELECTION_MS;
+        int64_t every_ms =
+            s->options.interval_ms < ELECTION_MOST_MS ? s->options.interval_ms : ELECTION_MOST_MS;
+        int64_t until_ms = clock_now_ms() + every_ms;
         while (!s->stopping && clock_now_ms() < until_ms) {
             drop_notes(s);
             wait_until(s, until_ms);
