@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/json.h"
+#include "lib/share/change_line.h"
 #include "watchers/sink.h"
 
 static int append_line(struct sink *sink, const json_t *object)
@@ -20,8 +21,13 @@ static int append_line(struct sink *sink, const json_t *object)
 
 static int lines_change(struct sink *sink, const struct change *change)
 {
-    _cleanup_json_ json_t *object = change_to_json(change);
-    return append_line(sink, object);
+    char *line = sink->buffer + sink->end; /* there is room for any one message */
+    size_t length = change_line(change, NULL, line, SINK_MESSAGE_MAX - 1);
+    if (length == 0)
+        return -EMSGSIZE;
+    line[length] = '\n';
+    sink->end += length + 1;
+    return 0;
 }
 
 static int lines_ready(struct sink *sink, const char *root, const struct watch_status *status)

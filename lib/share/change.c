@@ -5,10 +5,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/bytes.h"
-#include "lib/json.h"
+#include "lib/cleanup.h"
 
 enum { CHANGE_VERSION = 1 };
 
@@ -159,77 +158,6 @@ int change_decode(const uint8_t *data, size_t length, struct change *ret_change)
         return -EBADMSG;
     *ret_change = c;
     return 0;
-}
-
-/* "2026-11-23T09:55:54.123456789Z": a JSON number would lose the nanoseconds in many readers. */
-static json_t *json_time(int64_t ns)
-{
-    int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
-    if (rest < 0) {
-        seconds--;
-        rest += 1000000000;
-    }
-    struct tm tm;
-    char date[40];
-    if (!gmtime_r(&(time_t){seconds}, &tm) ||
-        !strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm))
-        return json_null();
-    return json_sprintf("%s.%09" PRId64 "Z", date, rest);
-}
-
-static json_t *json_base64(const char *text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *in = (const unsigned char *)text;
-    size_t left = strlen(text);
-    _cleanup_free_ char *out = malloc((left + 2) / 3 * 4 + 1);
-    if (!out)
-        return NULL;
-    char *o = out;
-    for (; left > 0; left -= left < 3 ? left : 3, in += 3) {
-        unsigned three =
-            (unsigned)in[0] << 16 | (left > 1 ? (unsigned)in[1] << 8 : 0) | (left > 2 ? in[2] : 0);
-        *o++ = digits[three >> 18];
-        *o++ = digits[three >> 12 & 63];
-        *o++ = left > 1 ? digits[three >> 6 & 63] : '=';
-        *o++ = left > 2 ? digits[three & 63] : '=';
-    }
-    return json_stringn(out, (size_t)(o - out));
-}
-
-/* The path as text and, if it is not UTF-8, its bytes in base64 under `exact_key`. */
-static int set_path(json_t *object, const char *key, const char *exact_key, const char *path)
-{
-    json_t *text = json_string(path);
-    if (text)
-        return json_object_set_new(object, key, text);
-    if (json_object_set_new(object, key, json_string_lossy(path)) < 0)
-        return -1;
-    return json_object_set_new(object, exact_key, json_base64(path));
-}
-
-json_t *change_to_json(const struct change *c)
-{
-    char cursor[CHANGE_CURSOR_TEXT];
-    _cleanup_json_ json_t *object = json_object();
-    int r = set_path(object, "path", "path_base64", c->path);
-    r |= json_object_set_new(object, "op", json_string(change_op_name(c->op)));
-    if (c->op == CHANGE_RENAME)
-        r |= set_path(object, "from", "from_base64", c->from);
-    if (c->op == CHANGE_RESYNC)
-        r |= json_object_set_new(object, "reason", json_string(change_reason_name(c->reason)));
-    r |= json_object_set_new(object, "source", json_string(change_source_name(c->source)));
-    if (c->flags & CHANGE_IS_DIR)
-        r |= json_object_set_new(object, "dir", json_true());
-    if (c->observer && *c->observer)
-        r |= json_object_set_new(object, "observer", json_string_lossy(c->observer));
-    if (c->flags & CHANGE_HAS_ATTRS) {
-        r |= json_object_set_new(object, "size", json_integer((json_int_t)c->size));
-        r |= json_object_set_new(object, "mtime", json_time(c->mtime_ns));
-    }
-    change_cursor_format(c->epoch, c->sequence, cursor);
-    r |= json_object_set_new(object, "cursor", json_string(cursor));
-    return r < 0 ? NULL : take_ptr(object);
 }
 
 const char *change_cursor_format(uint32_t epoch, uint64_t sequence, char *buf)

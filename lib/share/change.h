@@ -1,12 +1,11 @@
 /*
  * change: the one event record. A change is a state notification: "look at this path", at least
- * once, coalesced per path. It goes as bytes between efs-watch and the sidecar, and as one JSON
- * object to people and to the API.
+ * once, coalesced per path. It goes as bytes between efs-watch and the sidecar, and as a JSON line
+ * (change_line.h) to people and to the API.
  *
  *     struct change change = {.op = CHANGE_MODIFY, .path = "a/b", .flags = CHANGE_HAS_ATTRS, ...};
  *     int n = change_encode(&change, buffer, sizeof(buffer));     // length or -errno
  *     r = change_decode(data, length, &change);                   // strings point into data
- *     json_t *line = change_to_json(&change);                     // NULL: no memory
  *
  * Paths are relative to the watched root; "" is the root itself. They are bytes without NUL: a name
  * that is not UTF-8 survives the binary form, and JSON shows it lossily beside an exact
@@ -22,7 +21,6 @@
 #ifndef LIB_SHARE_CHANGE_H
 #define LIB_SHARE_CHANGE_H
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,10 +90,6 @@ const char *change_source_name(enum change_source source);
 /* Bytes written, or -EINVAL (a field is out of bounds) or -EMSGSIZE. */
 int change_encode(const struct change *change, uint8_t *buffer, size_t size);
 int change_decode(const uint8_t *data, size_t length, struct change *ret_change);
-
-/* {"path","op","source","observer","size","mtime","cursor"} and, where they apply, "dir", "from",
- * "reason", "path_base64", "from_base64". */
-json_t *change_to_json(const struct change *change);
 
 /* "EPOCH.SEQUENCE" */
 enum { CHANGE_CURSOR_TEXT = 34 };
