@@ -9,6 +9,9 @@
 #include "lib/clock.h"
 #include "lib/fs.h"
 #include "lib/json.h"
+#include "lib/parse.h"
+#include "lib/share/change_line.h"
+#include "sidecar/change_filter.h"
 #include "sidecar/feed.h"
 #include "sidecar/mounts.h"
 
@@ -36,7 +39,8 @@ struct stream {
     struct http_stream *http;
     struct event *timer;
     int64_t keepalive_ms; /* when the next is due */
-    char *prefix;         /* "" is everything */
+    char *prefix;         /* the filter's */
+    struct change_filter filter;
     size_t n_parts;
     struct part parts[];
 };
@@ -48,23 +52,26 @@ struct api_changes {
 
 /* ---- lines ---- */
 
+static void send_text(struct stream *stream, char *text, size_t length)
+{
+    text[length] = '\n'; /* one chunk, one line */
+    http_stream_write(stream->http, text, length + 1);
+}
+
 static void send_line(struct stream *stream, json_t *line)
 {
     _cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
     json_decref(line);
-    size_t length = text ? strlen(text) : 0;
-    if (length == 0)
-        return;
-    text[length] = '\n'; /* in place of the NUL: one chunk, one line */
-    http_stream_write(stream->http, text, length + 1);
+    if (text)
+        send_text(stream, text, strlen(text)); /* the line's end in place of the NUL */
 }
 
 static void send_change(struct part *part, const struct change *change)
 {
-    json_t *line = change_to_json(change);
-    if (line)
-        json_object_set_new(line, "mount", json_string_lossy(part->mount_path));
-    send_line(part->stream, line);
+    char line[CHANGE_LINE_MAX];
+    size_t length = change_line(change, part->mount_path, line, sizeof(line) - 1);
+    if (length > 0)
+        send_text(part->stream, line, length);
 }
 
 static void send_resync(struct part *part, enum change_reason reason)
@@ -79,37 +86,13 @@ static void send_resync(struct part *part, enum change_reason reason)
     send_change(part, &change);
 }
 
-static void send_ready(struct part *part)
+/* {key:true,"mount":...,"cursor":...}: all up to the cursor has been told, or was not asked for. */
+static void send_mark(struct part *part, const char *key)
 {
     char cursor[CHANGE_CURSOR_TEXT];
     change_cursor_format(part->reader.epoch, part->reader.sequence, cursor);
-    send_line(part->stream, json_pack("{s:b, s:o, s:s}", "ready", 1, "mount",
+    send_line(part->stream, json_pack("{s:b, s:o, s:s}", key, 1, "mount",
                                       json_string_lossy(part->mount_path), "cursor", cursor));
-}
-
-/* ---- which changes ---- */
-
-/* Is path at or under prefix? */
-static bool is_under(const char *path, const char *prefix)
-{
-    size_t length = strlen(prefix);
-    return length == 0 ||
-           (strncmp(path, prefix, length) == 0 && (path[length] == '/' || path[length] == '\0'));
-}
-
-static bool concerns(const struct change *change, const char *prefix)
-{
-    const char *from = change->from ? change->from : "";
-    if (is_under(change->path, prefix) || (*from && is_under(from, prefix)))
-        return true;
-    switch (change->op) { /* of a directory above, as a whole */
-    case CHANGE_DELETE:
-    case CHANGE_RENAME:
-    case CHANGE_RESYNC:
-        return is_under(prefix, change->path) || (*from && is_under(prefix, from));
-    default:
-        return false;
-    }
 }
 
 static void pump(struct part *part)
@@ -119,7 +102,7 @@ static void pump(struct part *part)
     int r = 1;
     while (part->ready && r != 0 && http_stream_pending(stream->http) < PENDING_MAX) {
         r = feed_next(part->feed, &part->reader, &change);
-        if (r == 1 && concerns(&change, stream->prefix))
+        if (r == 1 && change_filter_passes(&stream->filter, &change))
             send_change(part, &change);
         else if (r == -ESTALE)
             send_resync(part, CHANGE_REASON_SLOW_READER);
@@ -147,11 +130,27 @@ static bool begin_if_ready(struct part *part)
     if (status.watch.state != WATCHER_READY)
         return false;
     part->ready = true;
-    send_ready(part);
+    send_mark(part, "ready");
     if (part->missed != CHANGE_REASON_NONE)
         send_resync(part, part->missed);
     pump(part);
     return true;
+}
+
+/* The cursors spare a reader who asked for few changes that his falls out of the feed. */
+static void keep_alive(struct stream *stream)
+{
+    bool sent = false;
+    if (http_stream_pending(stream->http) >= PENDING_MAX)
+        return;
+    for (size_t i = 0; i < stream->n_parts; i++) {
+        if (!stream->parts[i].ready)
+            continue;
+        send_mark(&stream->parts[i], "keepalive");
+        sent = true;
+    }
+    if (!sent)
+        send_line(stream, json_pack("{s:b}", "keepalive", 1));
 }
 
 /* Look for readiness often, and keep the connection alive. */
@@ -163,8 +162,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         if (!stream->parts[i].ready && !begin_if_ready(&stream->parts[i]))
             all_ready = false;
     if (clock_now_ms() >= stream->keepalive_ms) {
-        if (http_stream_pending(stream->http) < PENDING_MAX)
-            send_line(stream, json_pack("{s:b}", "keepalive", 1));
+        keep_alive(stream);
         stream->keepalive_ms = clock_now_ms() + KEEPALIVE_MS;
     }
     int64_t wait_ms = stream->keepalive_ms - clock_now_ms();
@@ -200,7 +198,7 @@ static void on_closed(void *arg)
     free_stream(stream);
 }
 
-static struct stream *new_stream(struct api_changes *changes, const char *prefix)
+static struct stream *new_stream(struct api_changes *changes, const struct change_filter *filter)
 {
     size_t n_mounts = mounts_count(changes->from.mounts);
     struct stream *stream = calloc(1, sizeof(*stream) + n_mounts * sizeof(stream->parts[0]));
@@ -208,7 +206,8 @@ static struct stream *new_stream(struct api_changes *changes, const char *prefix
         return NULL;
     stream->changes = changes;
     stream->keepalive_ms = clock_now_ms() + KEEPALIVE_MS;
-    stream->prefix = strdup(prefix);
+    stream->filter = *filter;
+    stream->filter.prefix = stream->prefix = strdup(filter->prefix);
     stream->timer = event_new(changes->from.base, -1, 0, on_timer, stream);
     if (!stream->prefix || !stream->timer) {
         free_stream(stream);
@@ -283,6 +282,22 @@ static int check_path(const char *path, struct error *err)
     return 0;
 }
 
+static int parse_filter(const struct http_query *query, struct change_filter *ret_filter,
+                        struct error *err)
+{
+    const char *path = http_query_get(query, "path"), *ops = http_query_get(query, "op");
+    const char *remote = http_query_get(query, "remote");
+    struct change_filter filter = {.prefix = path ? path : ""};
+    int r = check_path(filter.prefix, err);
+    if (r == 0 && remote && parse_bool(remote, &filter.remote) < 0)
+        r = error_set(err, EINVAL, "remote: \"%.32s\" is not 1 or 0", remote);
+    if (r == 0 && ops && (r = change_filter_ops(ops, &filter.ops, err)) < 0)
+        error_prefix(err, "op");
+    if (r == 0)
+        *ret_filter = filter;
+    return r;
+}
+
 static void begin(struct stream *stream, struct http_request *request)
 {
     static const struct http_stream_ops ops = {.drained = on_drained, .closed = on_closed};
@@ -295,17 +310,16 @@ static void begin(struct stream *stream, struct http_request *request)
 
 void api_changes_serve(struct api_changes *changes, struct http_request *request)
 {
-    static const char *const names[] = {"path", "mount", "since", NULL};
+    static const char *const names[] = {"path", "mount", "since", "op", "remote", NULL};
     struct http_query query;
+    struct change_filter filter;
     struct error err = {0};
     int r = http_query_parse(request->head.query, names, &query, &err);
-    const char *path = r == 0 ? http_query_get(&query, "path") : NULL;
-    if (!path)
-        path = "";
     if (r == 0)
-        r = check_path(path, &err);
+        r = parse_filter(&query, &filter, &err);
     if (r < 0) {
-        http_error(request, 400, "GET /v1/changes?path=PREFIX&mount=/PATH&since=CURSOR", "%s",
+        http_error(request, 400,
+                   "GET /v1/changes?path=PREFIX&mount=/PATH&since=CURSOR&op=OP,...&remote=1", "%s",
                    err.text);
         return;
     }
@@ -314,7 +328,7 @@ void api_changes_serve(struct api_changes *changes, struct http_request *request
                    STREAMS_MAX);
         return;
     }
-    _cleanup_(cleanup_stream_p) struct stream *stream = new_stream(changes, path);
+    _cleanup_(cleanup_stream_p) struct stream *stream = new_stream(changes, &filter);
     if (!stream) {
         http_error(request, 503, NULL, "no memory");
         return;

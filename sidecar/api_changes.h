@@ -1,14 +1,16 @@
 /*
- * api_changes: GET /v1/changes?path=&mount=&since=, a JSON line per change for as long as the
- * client stays.
+ * api_changes: GET /v1/changes?path=&mount=&since=&op=&remote=, a JSON line per change for as long
+ * as the client stays.
  *
  *     {"ready":true,"mount":"/data","cursor":"7.41"}       per mount, once all of it is watched
  *     {"path":"a/b","op":"modify",...,"mount":"/data"}
  *     {"op":"resync","reason":"slow_reader",...}           look again under "path"
- *     {"keepalive":true}                                   every 15 s
+ *     {"keepalive":true,"mount":"/data","cursor":"7.44"}   every 15 s
  *
  * path: only what lies at or under it, by whole components (what happens to a directory above it as
- * a whole too). since: go on behind this cursor; what is not known any more becomes a resync.
+ * a whole too). op: only these operations, with commas between. remote=1: not what this host's own
+ * kernel saw. A resync passes every filter, see change_filter.h. since: go on behind this cursor;
+ * what is not known any more becomes a resync, told after the ready line with the same cursor.
  *
  * A stream reads the mounts' feeds no faster than its client takes the lines, so its memory is
  * bounded; what drops out of the feed meanwhile becomes a resync. Ownership: streams belong to the

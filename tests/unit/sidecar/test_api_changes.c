@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "sidecar/api_changes.h"
 #include "sidecar/mounts.h"
@@ -236,6 +237,41 @@ static void test_prefix(void **state)
     hang_up(&c);
 }
 
+static void test_operations_and_origin(void **state)
+{
+    struct client c = stream("?op=delete%2Crename&remote=1");
+    const struct change peers = {.op = CHANGE_DELETE, .path = "b", .source = CHANGE_SOURCE_PEER};
+    expect_ready(&c, NULL);
+    push(feeds[0], CHANGE_CREATE, "a", NULL);
+    push(feeds[0], CHANGE_DELETE, "a", NULL); /* this host's own */
+    assert_int_equal(feed_push(feeds[0], &peers), 0);
+    feed_push_resync(feeds[0], "c", CHANGE_REASON_OVERFLOW);
+    expect(&c, "delete", "b");
+    expect(&c, "resync", "c");
+    expect_nothing(&c);
+    hang_up(&c);
+}
+
+/* A reader whose filter lets nothing by still moves on. */
+static void test_keepalive_has_the_cursor(void **state)
+{
+    char cursor[CHANGE_CURSOR_TEXT];
+    settings.mounts.n = 2;
+    states[1] = WATCHER_STARTING; /* so the timer looks often: it is real, unlike the clock */
+    clock_fake_set(1000, 0);
+    struct client c = stream("?op=delete");
+    expect_ready(&c, cursor);
+    push(feeds[0], CHANGE_CREATE, "a", NULL);
+    expect_nothing(&c);
+    clock_fake_advance(15 * 1000);
+    usleep(250000);
+    _cleanup_json_ json_t *line = next(&c);
+    clock_fake_off();
+    assert_true(json_is_true(json_object_get(line, "keepalive")));
+    assert_string_not_equal(text_of(line, "cursor"), cursor);
+    hang_up(&c);
+}
+
 static void test_cursors(void **state)
 {
     char cursor[CHANGE_CURSOR_TEXT], query[128];
@@ -337,6 +373,8 @@ static void test_refusals(void **state)
         {"?mount=%2Fother", "mount: \\\"/other\\\"", 400},
         {"?since=yesterday", "since: ", 400},
         {"?since=1.2", "since: ", 400}, /* of two mounts */
+        {"?op=remove", "op: \\\"remove\\\"", 400},
+        {"?remote=maybe", "remote: \\\"maybe\\\"", 400},
         {"?follow=1", "follow", 400},
     };
     settings.mounts.n = 2;
@@ -382,6 +420,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_waits_until_watched, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prefix, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_operations_and_origin, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keepalive_has_the_cursor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cursors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_several_mounts, set_up, tear_down),
