@@ -43,6 +43,8 @@ static const struct command commands[] = {
      "what the sidecar measures of itself and of each mount",
      {{"watch", NULL, "again and again, until it is interrupted"},
       {"interval", "TIME", "with --watch: how often [that of the metrics]"},
+      {"cost", NULL, "what a month of them costs, and of the sidecar's own calls to EFS"},
+      {"region", "NAME", "with --cost: where the task runs [AWS_REGION]"},
       {"json", NULL, "what the API answers, as it is"}},
      metrics_run},
     {"health",

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/cost.h"
 #include "cli/field.h"
 #include "cli/terminal.h"
 #include "lib/clock.h"
@@ -11,7 +12,7 @@
 #include "lib/parse.h"
 #include "lib/text.h"
 
-enum { OPTION_WATCH, OPTION_INTERVAL, OPTION_JSON };
+enum { OPTION_WATCH, OPTION_INTERVAL, OPTION_COST, OPTION_REGION, OPTION_JSON };
 
 enum {
     NAME_COLUMNS = 26,
@@ -144,11 +145,17 @@ int metrics_run(const struct command_call *call)
 {
     const char *interval = call->values[OPTION_INTERVAL];
     int64_t interval_ms = 0, told_ms;
+    if (call->values[OPTION_COST] && (call->values[OPTION_WATCH] || call->values[OPTION_JSON]))
+        return command_misuse(call, "--cost goes with neither --watch nor --json");
+    if (call->values[OPTION_REGION] && !call->values[OPTION_COST])
+        return command_misuse(call, "--region belongs to --cost");
     if (interval && !call->values[OPTION_WATCH])
         return command_misuse(call, "--interval belongs to --watch");
     if (interval && parse_duration_ms(interval, 100, INTERVAL_MAX_MS, &interval_ms) < 0)
         return command_misuse(call, "--interval is a time from 100ms to 24h, not \"%.64s\"",
                               interval);
+    if (call->values[OPTION_COST])
+        return cost_run(call, call->values[OPTION_REGION]);
     if (call->values[OPTION_WATCH])
         return watch(call, interval_ms);
     return show_table(call, &told_ms);

@@ -1,5 +1,6 @@
 /*
- * metrics: `efsctl metrics`, what the sidecar measures as a table.
+ * metrics: `efsctl metrics`, what the sidecar measures as a table, and with --cost (cost.h)
+ * what it costs.
  *
  * metrics_print() takes what GET /v1/metrics answers. The table fits 80 columns; where there are
  * METRICS_WIDE each line ends with what the metric means.

@@ -2,6 +2,7 @@
 
 #include "lib/clock.h"
 #include "lib/json.h"
+#include "lib/mountstats.h"
 #include "sidecar/health.h"
 #include "sidecar/metrics.h"
 
@@ -40,14 +41,41 @@ static json_t *metric_json(const struct metric *metric, const struct metric_cell
     return object;
 }
 
+/* Those that were called at all. */
+static json_t *operations_json(const struct mountstats *nfs)
+{
+    json_t *operations = json_array();
+    for (size_t i = 0; i < nfs->n_ops; i++) {
+        const struct mountstats_op *op = &nfs->ops[i];
+        if (op->calls == 0)
+            continue;
+        json_array_append_new(
+            operations,
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", op->name,
+                      "calls", (json_int_t)op->calls, "transmissions",
+                      (json_int_t)op->transmissions, "timeouts", (json_int_t)op->timeouts, "errors",
+                      (json_int_t)op->errors, "bytes_sent", (json_int_t)op->bytes_sent,
+                      "bytes_received", (json_int_t)op->bytes_received, "queue_ms",
+                      (json_int_t)op->queue_ms, "round_trip_ms", (json_int_t)op->round_trip_ms,
+                      "execute_ms", (json_int_t)op->execute_ms));
+    }
+    return operations;
+}
+
 static json_t *group_json(const struct metrics_view *view, const struct metric_group *group)
 {
     json_t *metrics = json_array();
     for (size_t i = 0; i < view->n_metrics; i++)
         if (group->cells[i].known)
             json_array_append_new(metrics, metric_json(&view->table[i], &group->cells[i]));
-    return json_pack("{s:o, s:o, s:o}", "mount", json_string_lossy(group->mount), "file_system",
-                     json_string_lossy(group->file_system), "metrics", metrics);
+    json_t *object =
+        json_pack("{s:o, s:o, s:o}", "mount", json_string_lossy(group->mount), "file_system",
+                  json_string_lossy(group->file_system), "metrics", metrics);
+    if (group->nfs)
+        json_object_set_new(object, "operations", operations_json(group->nfs));
+    if (group->shared_with)
+        json_object_set_new(object, "shared_with", json_string_lossy(group->shared_with));
+    return object;
 }
 
 json_t *api_metrics_json(const struct api_sources *from)

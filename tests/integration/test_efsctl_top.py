@@ -167,7 +167,8 @@ def text(root):
         with Terminal(sidecar, 80, 24, "--once", "--interval=100ms") as terminal:
             wait_for(lambda: (terminal.read(), terminal.process.poll() is not None)[1], "--once does not end", 5)
             check("\x1b" not in terminal.read() and "MOUNT" in terminal.read(), terminal.read())
-        for args in (("top", "--interval=1"), ("top", "--interval=x"), ("metrics", "--interval=5s"), ("metrics", "--watch", "--interval=0")):
+        for args in (("top", "--interval=1"), ("top", "--interval=x"), ("metrics", "--interval=5s"), ("metrics", "--watch", "--interval=0"),
+                     ("metrics", "--cost", "--json"), ("metrics", "--region=eu-west-1")):
             expected = 0 if args == ("top", "--interval=1") else 64
             result = efsctl(sidecar, *args)
             check(result.returncode == expected, f"{args}: {result}")
