@@ -15,8 +15,10 @@ from sidecarlib import Sidecar
 from watchlib import Scratch, check, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-with open(os.path.join(HERE, "../data/emf-schema.json"), encoding="utf-8") as f:
-    SCHEMA = jsonschema.Draft7Validator(json.load(f))
+SCHEMAS = []
+for name in ("emf-schema.json", "emf-schema-published.json"):  # the rules of the specification's text, and its schema
+    with open(os.path.join(HERE, "../data", name), encoding="utf-8") as f:
+        SCHEMAS.append(jsonschema.Draft7Validator(json.load(f)))
 
 OPTIONS = ("--metrics-interval=1s", "--cluster=prod", "--service=web\"shop", "--mount-probe-interval=1s",
            "--canary-interval=2s", "--watch-enabled=false", "--metrics-set=all",
@@ -27,7 +29,7 @@ def check_line(text):
     """One event: pure JSON, valid, and every name that it refers to is at its root."""
     check(len(text) < 16384, f"Docker would split a line of {len(text)} bytes")
     event = json.loads(text)
-    errors = [e.message for e in SCHEMA.iter_errors(event)]
+    errors = [e.message for schema in SCHEMAS for e in schema.iter_errors(event)]
     check(not errors, f"{errors} in {text[:500]}")
     for directive in event["_aws"]["CloudWatchMetrics"]:
         for name in sum(directive["Dimensions"], []):
