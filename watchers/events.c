@@ -54,7 +54,7 @@ static int renamed_away(struct tracker *t, struct dir *dir, const struct inotify
 static int arrived(struct tracker *t, struct dir *dir, const char *name, bool is_dir)
 {
     int r = tracker_note(t, dir, name, CHANGE_CREATE, is_dir ? PENDING_IS_DIR : 0);
-    return r == 0 && is_dir ? scan_found(t, dir, name, true) : r;
+    return r == 0 && is_dir ? scan_found(t, dir, name, true, SCAN_NEW_HERE) : r;
 }
 
 static int renamed(struct tracker *t, const struct move *move, struct dir *dir, const char *name)
@@ -117,8 +117,7 @@ static int removed_while_open(struct tracker *t, struct dir *dir)
         scan_enqueue(t, dir);
         return 0;
     }
-    dir->fresh = dir->deep = true;
-    scan_enqueue(t, dir);
+    scan_report(t, dir, true, SCAN_AGAIN);
     return tracker_resync(t, dir, "", CHANGE_REASON_UNLINKED);
 }
 
@@ -158,8 +157,10 @@ int events_name(struct tracker *t, struct dir *dir, const struct inotify_event *
     if (event->mask & IN_CREATE) {
         if (!is_dir)
             names_add(&t->names, dir, name);
+        else if (t->remote && wd_table_child(&t->dirs, dir, name)) /* its removal was not ours */
+            scan_rearm(t, wd_table_child(&t->dirs, dir, name), SCAN_NEW_HERE);
         r = tracker_note(t, dir, name, CHANGE_CREATE, flags | PENDING_UNKNOWN);
-        return r == 0 && is_dir ? scan_found(t, dir, name, true) : r;
+        return r == 0 && is_dir ? scan_found(t, dir, name, true, SCAN_NEW_HERE) : r;
     }
     if (verdict != SCOPE_INSIDE)
         return 0;
@@ -169,7 +170,7 @@ int events_name(struct tracker *t, struct dir *dir, const struct inotify_event *
         r = tracker_note(t, dir, name, CHANGE_ATTRIB, flags);
         if (r == 0 && is_dir && dir->blind && !wd_table_child(&t->dirs, dir, name)) {
             t->blind.stale = true; /* perhaps it may be read now */
-            r = scan_found(t, dir, name, true);
+            r = scan_found(t, dir, name, true, SCAN_NEW_HERE);
         }
     }
     return r;

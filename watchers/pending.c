@@ -51,6 +51,7 @@ void pending_remove(struct pending *p, struct pending_entry *entry)
     if (entry->kind == PENDING_NOTE)
         LIST_REMOVE(entry, in_dir);
     TAILQ_REMOVE(&p->queue, entry, order);
+    free(entry->peer);
     p->count--;
     p->bytes -= entry->bytes;
     free(entry);
@@ -90,20 +91,31 @@ struct pending_entry *pending_first(const struct pending *p)
 /* What one note says for two events: the later word wins, but a new file stays new. */
 static enum change_op merge(enum change_op old, enum change_op op)
 {
-    if (op == CHANGE_DELETE || op == CHANGE_CREATE)
+    if (op == CHANGE_DELETE || op == CHANGE_CREATE || op == CHANGE_PUBLISH)
         return op;
-    if (old == CHANGE_CREATE || (old == CHANGE_MODIFY && op == CHANGE_ATTRIB))
+    if (old == CHANGE_CREATE || old == CHANGE_PUBLISH ||
+        (old == CHANGE_MODIFY && op == CHANGE_ATTRIB))
         return old;
     return op;
 }
 
-int pending_note(struct pending *p, struct dir *dir, const char *name, enum change_op op,
-                 unsigned flags)
+static enum pending_origin origin_of(unsigned flags)
+{
+    return flags & PENDING_PEER    ? PENDING_FROM_PEER
+           : flags & PENDING_QUIET ? PENDING_FROM_AGAIN
+           : flags & PENDING_FOUND ? PENDING_FROM_FIND
+                                   : PENDING_FROM_HERE;
+}
+
+/* The note for name in dir, merged with an earlier one; NULL in *ret: nothing is left to tell. */
+static int note(struct pending *p, struct dir *dir, const char *name, enum change_op op,
+                unsigned flags, struct pending_entry **ret)
 {
     uint32_t hash = name_hash(dir, name);
     struct pending_entry *e = *find(p, dir, name, hash);
     if (e && op == CHANGE_DELETE && e->op == CHANGE_CREATE && e->unknown) {
         pending_remove(p, e); /* came and went: nobody has to know */
+        *ret = NULL;
         return 0;
     }
     /* Whoever hears that a directory is gone forgets all below, so that must be told by itself. */
@@ -114,6 +126,9 @@ int pending_note(struct pending *p, struct dir *dir, const char *name, enum chan
     if (e) {
         e->op = (uint8_t)merge(e->op, op);
         e->is_dir = flags & PENDING_IS_DIR;
+        if (e->origin > origin_of(flags))
+            e->origin = (uint8_t)origin_of(flags);
+        *ret = e;
         return 0;
     }
     size_t name_bytes = strlen(name) + 1;
@@ -124,38 +139,95 @@ int pending_note(struct pending *p, struct dir *dir, const char *name, enum chan
     e->op = (uint8_t)op;
     e->is_dir = flags & PENDING_IS_DIR;
     e->unknown = flags & PENDING_UNKNOWN;
+    e->origin = (uint8_t)origin_of(flags);
     e->dir = dir;
     e->hash = hash;
     e->hash_next = p->buckets[hash % PENDING_BUCKETS];
     p->buckets[hash % PENDING_BUCKETS] = e;
     LIST_INSERT_HEAD(&dir->pending, e, in_dir);
+    *ret = e;
+    return 0;
+}
+
+int pending_note(struct pending *p, struct dir *dir, const char *name, enum change_op op,
+                 unsigned flags)
+{
+    struct pending_entry *e;
+    return note(p, dir, name, op, flags, &e);
+}
+
+static int set_peer(struct pending *p, struct pending_entry *e, const struct change *change)
+{
+    const char *observer = change->observer ? change->observer : "";
+    size_t observer_bytes = strlen(observer) + 1;
+    struct pending_peer *peer = malloc(sizeof(*peer) + observer_bytes);
+    if (!peer)
+        return -ENOMEM;
+    *peer = (struct pending_peer){
+        .has_attributes = change->flags & CHANGE_HAS_ATTRS,
+        .size = change->size,
+        .mtime_ns = change->mtime_ns,
+        .ctime_ns = change->ctime_ns,
+    };
+    memcpy(peer->observer, observer, observer_bytes);
+    size_t bytes = sizeof(*peer) + observer_bytes;
+    if (e->peer)
+        bytes -= sizeof(*peer) + strlen(e->peer->observer) + 1;
+    free(e->peer);
+    e->peer = peer;
+    e->bytes += (uint32_t)bytes;
+    p->bytes += bytes;
+    return 0;
+}
+
+static unsigned peer_flags(const struct change *change)
+{
+    return PENDING_PEER | (change->flags & CHANGE_IS_DIR ? PENDING_IS_DIR : 0);
+}
+
+int pending_note_peer(struct pending *p, struct dir *dir, const char *name,
+                      const struct change *change)
+{
+    struct pending_entry *e;
+    int r = note(p, dir, name, change->op, peer_flags(change), &e);
+    return r == 0 && e ? set_peer(p, e, change) : r;
+}
+
+static int append_record(struct pending *p, enum change_op op, enum change_reason reason,
+                         const char *path, const char *from, unsigned flags,
+                         struct pending_entry **ret)
+{
+    size_t path_bytes = strlen(path) + 1, from_bytes = from ? strlen(from) + 1 : 0;
+    struct pending_entry *e = append(p, PENDING_RECORD, path_bytes + from_bytes);
+    if (!e)
+        return -ENOMEM;
+    memcpy(e->text, path, path_bytes);
+    if (from) {
+        memcpy(e->text + path_bytes, from, from_bytes);
+        e->from = (uint16_t)path_bytes;
+    }
+    e->op = (uint8_t)op;
+    e->reason = (uint8_t)reason;
+    e->is_dir = flags & PENDING_IS_DIR;
+    e->origin = (uint8_t)origin_of(flags);
+    *ret = e;
     return 0;
 }
 
 /* A path that is longer than can be told is cut to nothing: the rename becomes delete or create. */
 static int record_rename(struct pending *p, struct dir *from_dir, const char *from_name,
-                         struct dir *dir, const char *name, bool is_dir)
+                         struct dir *dir, const char *name, unsigned flags,
+                         struct pending_entry **ret)
 {
     char from_buffer[CHANGE_PATH_MAX + 1], buffer[CHANGE_PATH_MAX + 1];
     const char *from = wd_table_path(from_dir, from_name, from_buffer);
     const char *path = wd_table_path(dir, name, buffer);
-    if (!from && !path)
-        return 0;
-    if (!from || !path) {
-        struct dir *there = from ? from_dir : dir;
-        return pending_note(p, there, from ? from_name : name, from ? CHANGE_DELETE : CHANGE_CREATE,
-                            is_dir ? PENDING_IS_DIR : 0);
-    }
-    size_t path_bytes = strlen(path) + 1, from_bytes = strlen(from) + 1;
-    struct pending_entry *e = append(p, PENDING_RECORD, path_bytes + from_bytes);
-    if (!e)
-        return -ENOMEM;
-    memcpy(e->text, path, path_bytes);
-    memcpy(e->text + path_bytes, from, from_bytes);
-    e->from = (uint16_t)path_bytes;
-    e->op = CHANGE_RENAME;
-    e->is_dir = is_dir;
-    return 0;
+    *ret = NULL;
+    if (from && path)
+        return append_record(p, CHANGE_RENAME, CHANGE_REASON_NONE, path, from, flags, ret);
+    if (from)
+        return note(p, from_dir, from_name, CHANGE_DELETE, flags, ret);
+    return path ? note(p, dir, name, CHANGE_CREATE, flags, ret) : 0;
 }
 
 static void move_notes_behind(struct pending *p, const struct dir *moved)
@@ -172,8 +244,10 @@ static void move_notes_behind(struct pending *p, const struct dir *moved)
     TAILQ_CONCAT(&p->queue, &behind, order);
 }
 
-int pending_rename(struct pending *p, struct dir *from_dir, const char *from_name, struct dir *dir,
-                   const char *name, struct dir *moved, unsigned flags)
+/* *ret: the record, or the note that stands for it; NULL: none. */
+static int rename_entry(struct pending *p, struct dir *from_dir, const char *from_name,
+                        struct dir *dir, const char *name, struct dir *moved, unsigned flags,
+                        struct pending_entry **ret)
 {
     struct pending_entry *source = *find(p, from_dir, from_name, name_hash(from_dir, from_name));
     struct pending_entry *target = *find(p, dir, name, name_hash(dir, name));
@@ -185,34 +259,55 @@ int pending_rename(struct pending *p, struct dir *from_dir, const char *from_nam
 
     if (source && source->op == CHANGE_CREATE && source->unknown && !(flags & PENDING_IS_DIR)) {
         pending_remove(p, source); /* written under another name first: it is new here */
-        return pending_note(p, dir, name, CHANGE_CREATE, target_unknown ? PENDING_UNKNOWN : 0);
+        return note(p, dir, name, CHANGE_CREATE, target_unknown ? PENDING_UNKNOWN : 0, ret);
     }
     enum change_op later = 0;
+    unsigned later_flags = flags;
     if (source && (flags & PENDING_IS_DIR || source->op == CHANGE_DELETE)) {
         seal(p, source);
     } else if (source) { /* its news hold under the new name */
         later = source->op;
+        if (source->origin < PENDING_FROM_PEER)
+            later_flags &= ~(unsigned)PENDING_PEER;
         pending_remove(p, source);
     }
-    int r = record_rename(p, from_dir, from_name, dir, name, flags & PENDING_IS_DIR);
+    int r = record_rename(p, from_dir, from_name, dir, name, flags, ret);
     if (r == 0 && later)
-        r = pending_note(p, dir, name, later, flags);
+        r = pending_note(p, dir, name, later, later_flags);
     if (r == 0 && moved)
         move_notes_behind(p, moved);
     return r;
 }
 
-int pending_resync(struct pending *p, const char *path, enum change_reason reason)
+int pending_rename(struct pending *p, struct dir *from_dir, const char *from_name, struct dir *dir,
+                   const char *name, struct dir *moved, unsigned flags)
 {
-    size_t path_bytes = strlen(path) + 1;
-    struct pending_entry *e = append(p, PENDING_RECORD, path_bytes);
-    if (!e)
-        return -ENOMEM;
-    memcpy(e->text, path, path_bytes);
-    e->op = CHANGE_RESYNC;
-    e->reason = (uint8_t)reason;
-    e->is_dir = true;
-    return 0;
+    struct pending_entry *e;
+    return rename_entry(p, from_dir, from_name, dir, name, moved, flags, &e);
+}
+
+int pending_rename_peer(struct pending *p, struct dir *from_dir, const char *from_name,
+                        struct dir *dir, const char *name, struct dir *moved,
+                        const struct change *change)
+{
+    struct pending_entry *e;
+    int r = rename_entry(p, from_dir, from_name, dir, name, moved, peer_flags(change), &e);
+    return r == 0 && e ? set_peer(p, e, change) : r;
+}
+
+int pending_record_peer(struct pending *p, const struct change *change)
+{
+    struct pending_entry *e;
+    const char *from = change->op == CHANGE_RENAME ? change->from : NULL;
+    int r =
+        append_record(p, change->op, change->reason, change->path, from, peer_flags(change), &e);
+    return r == 0 ? set_peer(p, e, change) : r;
+}
+
+int pending_resync(struct pending *p, const char *path, enum change_reason reason, unsigned flags)
+{
+    struct pending_entry *e;
+    return append_record(p, CHANGE_RESYNC, reason, path, NULL, flags | PENDING_IS_DIR, &e);
 }
 
 int pending_pong(struct pending *p, uint64_t nonce)

@@ -11,6 +11,12 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 
+static const unsigned origins[] = {
+    [SCAN_NEW_REMOTE] = PENDING_FOUND,
+    [SCAN_AGAIN] = PENDING_QUIET,
+    [SCAN_AGAIN_REMOTE] = PENDING_QUIET,
+};
+
 enum { ENTRIES_PER_SLICE = 256, BLIND_RETRY_MS = 60 * 1000, BLIND_RECOUNT_MS = 10 * 1000 };
 
 static void dequeue(struct tracker *t, struct dir *dir)
@@ -35,13 +41,12 @@ void scan_enqueue(struct tracker *t, struct dir *dir)
     t->scan_queued++;
 }
 
-void scan_moved(struct tracker *t, const struct dir *moved)
+/* What is noted already stays noted; another reason joins it. */
+static void set_source(const struct tracker *t, struct dir *dir, enum scan_source source)
 {
-    for (struct dir *dir = TAILQ_FIRST(&t->scan_waiting), *next; dir; dir = next) {
-        next = TAILQ_NEXT(dir, scan);
-        if (wd_table_is_under(dir, moved))
-            scan_enqueue(t, dir);
-    }
+    bool noted = dir->queued || dir->waiting || t->scanning == dir;
+    if (!noted || !dir->fresh || source < dir->source)
+        dir->source = (uint8_t)source;
 }
 
 static void stop_reading(struct tracker *t)
@@ -50,6 +55,34 @@ static void stop_reading(struct tracker *t)
         closedir(t->stream);
     t->stream = NULL;
     t->scanning = NULL;
+}
+
+void scan_report(struct tracker *t, struct dir *dir, bool deep, enum scan_source source)
+{
+    set_source(t, dir, source);
+    if (t->scanning == dir)
+        stop_reading(t); /* from the start again */
+    dir->fresh = true;
+    dir->deep |= deep;
+    scan_enqueue(t, dir);
+}
+
+void scan_rearm(struct tracker *t, struct dir *dir, enum scan_source source)
+{
+    if (dir->queued || dir->waiting || t->scanning == dir)
+        return;
+    dir->rearm = true;
+    dir->source = (uint8_t)source;
+    scan_enqueue(t, dir);
+}
+
+void scan_moved(struct tracker *t, const struct dir *moved)
+{
+    for (struct dir *dir = TAILQ_FIRST(&t->scan_waiting), *next; dir; dir = next) {
+        next = TAILQ_NEXT(dir, scan);
+        if (wd_table_is_under(dir, moved))
+            scan_enqueue(t, dir);
+    }
 }
 
 bool scan_is_idle(const struct tracker *t)
@@ -142,12 +175,15 @@ static int note_blind(struct tracker *t, struct dir *dir, const char *name, int 
     return tracker_resync(t, dir, name, CHANGE_REASON_BLIND);
 }
 
-int scan_found(struct tracker *t, struct dir *parent, const char *name, bool fresh)
+int scan_found(struct tracker *t, struct dir *parent, const char *name, bool fresh,
+               enum scan_source source)
 {
     struct dir *dir = wd_table_child(&t->dirs, parent, name);
     if (dir) {
         /* Made after the start and read before its event came: then the read did not report. */
         bool again = parent->deep || (fresh && !t->ready) || dir->wd < 0;
+        if (again || dir->queued)
+            set_source(t, dir, source);
         dir->deep |= parent->deep;
         dir->fresh |= fresh && (again || dir->queued);
         if (again)
@@ -164,6 +200,7 @@ int scan_found(struct tracker *t, struct dir *parent, const char *name, bool fre
         return r;
     dir->inside = verdict == SCOPE_INSIDE;
     dir->fresh = fresh;
+    dir->source = source == SCAN_AGAIN_REMOTE ? SCAN_NEW_REMOTE : (uint8_t)source;
     scan_enqueue(t, dir);
     return 0;
 }
@@ -175,8 +212,8 @@ static bool is_other_mount(const struct tracker *t, int fd)
            st.stx_mask & STATX_MNT_ID && st.stx_mnt_id != t->root_mount;
 }
 
-/* Watch what has dir's name now. */
-static int arm(struct tracker *t, struct dir *dir, int *ret_fd)
+/* Watch what has dir's name now. *ret_other is set when that is another directory than before. */
+static int arm(struct tracker *t, struct dir *dir, int *ret_fd, bool *ret_other)
 {
     _cleanup_close_ int fd = -1;
     int parent_fd, wd, r;
@@ -195,10 +232,12 @@ static int arm(struct tracker *t, struct dir *dir, int *ret_fd)
     r = inotify_source_arm(&t->source, fd, &wd);
     if (r < 0)
         return r;
-    if (dir->wd >= 0 && dir->wd != wd) {
-        inotify_source_disarm(&t->source, dir->wd);
-        dir->lost = true;
+    if (dir->check || (dir->wd >= 0 && dir->wd != wd)) {
+        if (dir->wd >= 0)
+            inotify_source_disarm(&t->source, dir->wd);
+        *ret_other = true;
     }
+    dir->check = false;
     /* One inode under two names: a rename that we have yet to hear of. The name that was just
      * looked up is right; the other has to be looked up again. */
     struct dir *other = wd_table_bind(&t->dirs, dir, wd);
@@ -206,11 +245,14 @@ static int arm(struct tracker *t, struct dir *dir, int *ret_fd)
         other->lost = true;
         scan_enqueue(t, other);
     }
-    if (dir->check)
-        dir->lost = true; /* another directory of the same name */
-    dir->check = false;
     *ret_fd = take_fd(&fd);
     return 0;
+}
+
+/* Other members changed something there: what this client has cached of it may be old. */
+static bool is_remote(const struct dir *dir)
+{
+    return dir->source == SCAN_NEW_REMOTE || dir->source == SCAN_AGAIN_REMOTE;
 }
 
 static bool is_vanished(int r)
@@ -223,15 +265,15 @@ static int give_up(struct tracker *t, struct dir *dir, int code)
 {
     if (dir == t->dirs.root)
         return -code;
-    if (is_vanished(-code) && !dir->check) {
+    if (is_vanished(-code) && !dir->check && !is_remote(dir)) {
         /* Its delete, or a rename of it or of a directory above, is in the queue. */
         dir->waiting = true;
         TAILQ_INSERT_TAIL(&t->scan_waiting, dir, scan);
         return 0;
     }
-    int r = is_vanished(-code)
-                ? tracker_note(t, dir->parent, dir->name, CHANGE_DELETE, PENDING_IS_DIR)
-                : note_blind(t, dir->parent, dir->name, code);
+    int r = is_vanished(-code) ? tracker_note(t, dir->parent, dir->name, CHANGE_DELETE,
+                                              PENDING_IS_DIR | (is_remote(dir) ? PENDING_QUIET : 0))
+                               : note_blind(t, dir->parent, dir->name, code);
     wd_table_drop(&t->dirs, dir);
     return r;
 }
@@ -254,11 +296,18 @@ static int take_name(struct tracker *t, struct dir *dir, const char *name, unsig
     if (type != DT_DIR)
         names_add(&t->names, dir, name);
     if (dir->fresh) {
-        int r = tracker_note(t, dir, name, CHANGE_CREATE, type == DT_DIR ? PENDING_IS_DIR : 0);
+        int r = tracker_note(t, dir, name, CHANGE_CREATE,
+                             origins[dir->source] | (type == DT_DIR ? PENDING_IS_DIR : 0));
         if (r < 0)
             return r;
     }
-    return type == DT_DIR ? scan_found(t, dir, name, dir->fresh || dir->retry) : 0;
+    return type == DT_DIR ? scan_found(t, dir, name, dir->fresh || dir->retry, dir->source) : 0;
+}
+
+static void done(struct dir *dir)
+{
+    dir->fresh = dir->deep = dir->retry = false;
+    dir->source = SCAN_NEW_HERE;
 }
 
 /* On the way to the watched paths only the next step matters. */
@@ -271,23 +320,66 @@ static int follow_the_way(struct tracker *t, struct dir *dir, int dir_fd)
         if (scope_next(&t->options->scope, i, path, name))
             r = take_name(t, dir, name, type_of(dir_fd, name));
     }
-    dir->fresh = dir->deep = dir->retry = false;
+    done(dir);
     return r;
+}
+
+/* See what the server has, and look at the directories that are known whether they are still
+ * there. */
+static void sync_directory(struct tracker *t, struct dir *dir, int fd)
+{
+    struct statx st;
+    struct dir *child;
+    statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_CTIME, &st);
+    if (dir->deep)
+        LIST_FOREACH(child, &dir->children, sibling)
+    scan_report(t, child, true, dir->source);
+}
+
+/* The directory that we knew was removed, and another one has its name. */
+static int replaced(struct tracker *t, struct dir *dir)
+{
+    struct dir *child;
+    unsigned flags = origins[dir->source] | PENDING_IS_DIR;
+    while ((child = LIST_FIRST(&dir->children)))
+        wd_table_drop(&t->dirs, child);
+    pending_forget(&t->pending, dir);
+    moves_forget(&t->moves, dir);
+    names_forget(&t->names, dir);
+    dir->fresh = true;
+    int r = tracker_note(t, dir->parent, dir->name, CHANGE_DELETE, flags);
+    return r == 0 ? tracker_note(t, dir->parent, dir->name, CHANGE_CREATE, flags) : r;
+}
+
+/* dir was watched under the right name, perhaps not always. */
+static int settle(struct tracker *t, struct dir *dir, bool other, bool expected)
+{
+    if (other && expected && !dir->lost)
+        return replaced(t, dir);
+    if (!other && !dir->lost)
+        return 0;
+    dir->lost = false;
+    dir->fresh = dir->deep = true;
+    dir->source = SCAN_AGAIN;
+    return tracker_resync(t, dir, "", CHANGE_REASON_RENAMED);
 }
 
 static int begin(struct tracker *t, struct dir *dir)
 {
     _cleanup_close_ int fd = -1;
-    int r = arm(t, dir, &fd);
+    bool other = false, expected = dir->check || dir->rearm;
+    bool only_rearm = dir->rearm && !dir->fresh && !dir->deep && !dir->retry;
+    dir->rearm = false;
+    int r = arm(t, dir, &fd, &other);
     if (r < 0)
         return give_up(t, dir, -r);
-    if (dir->lost) {
-        dir->lost = false;
-        dir->fresh = dir->deep = true;
-        r = tracker_resync(t, dir, "", CHANGE_REASON_RENAMED);
-        if (r < 0)
-            return r;
-    }
+    if (only_rearm && !other && !dir->lost)
+        return 0;
+    r = settle(t, dir, other, expected);
+    if (r < 0)
+        return r;
+    if (is_remote(dir))
+        sync_directory(t, dir, fd);
     if (!dir->inside)
         return follow_the_way(t, dir, fd);
     int stream_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -333,7 +425,7 @@ static int read_slice(struct tracker *t)
             stop_reading(t);
             if (code && !is_vanished(-code))
                 return note_blind(t, dir, "", code);
-            dir->fresh = dir->deep = dir->retry = false;
+            done(dir);
             return r;
         }
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)

@@ -16,10 +16,25 @@
 
 #include "watchers/tracker.h"
 
+/* Why the contents of a directory are reported; the first counts when there are several. */
+enum scan_source {
+    SCAN_NEW_HERE,     /* it was made on this host */
+    SCAN_NEW_REMOTE,   /* another member told that it was made */
+    SCAN_AGAIN,        /* after a resync of our own; what is below may be new to us too */
+    SCAN_AGAIN_REMOTE, /* after another member's resync; directories new to us: SCAN_NEW_REMOTE */
+};
+
 /* There is a directory `name` in parent. fresh: report what is in it. */
-int scan_found(struct tracker *tracker, struct dir *parent, const char *name, bool fresh);
+int scan_found(struct tracker *tracker, struct dir *parent, const char *name, bool fresh,
+               enum scan_source source);
 
 void scan_enqueue(struct tracker *tracker, struct dir *dir);
+
+/* Read dir (again) and report what is in it; deep: and in all below it. */
+void scan_report(struct tracker *tracker, struct dir *dir, bool deep, enum scan_source source);
+
+/* A directory of that name was made, although one is known: see which it is. */
+void scan_rearm(struct tracker *tracker, struct dir *dir, enum scan_source source);
 
 /* moved has another path now: what could not be found below it may be found now. */
 void scan_moved(struct tracker *tracker, const struct dir *moved);

@@ -19,6 +19,21 @@ static bool is_excluded(const struct scope *scope, const char *name)
     return false;
 }
 
+static bool has_excluded(const struct scope *scope, const char *path)
+{
+    char name[NAME_MAX + 1];
+    for (size_t n; *path; path += n + (path[n] == '/')) {
+        n = strcspn(path, "/");
+        if (n > NAME_MAX)
+            return true; /* there is no such file */
+        memcpy(name, path, n);
+        name[n] = '\0';
+        if (is_excluded(scope, name) || scope_is_silly(name))
+            return true;
+    }
+    return false;
+}
+
 /* What follows prefix in path at a '/' boundary ("" if they are equal); NULL: another way. */
 static const char *path_rest(const char *path, const char *prefix)
 {
@@ -55,6 +70,17 @@ enum scope_verdict scope_of_path(const struct scope *scope, bool inside, const c
     if (is_excluded(scope, name))
         return SCOPE_OUT;
     return inside ? SCOPE_INSIDE : on_the_way(scope, path);
+}
+
+enum scope_verdict scope_of_whole(const struct scope *scope, const char *path)
+{
+    if (has_excluded(scope, path))
+        return SCOPE_OUT;
+    for (size_t i = 0; i < scope->path_count; i++) {
+        if (path_rest(path, scope->paths[i]))
+            return SCOPE_INSIDE;
+    }
+    return scope->path_count > 0 ? on_the_way(scope, path) : SCOPE_INSIDE;
 }
 
 const char *scope_next(const struct scope *scope, size_t i, const char *path, char *buffer)

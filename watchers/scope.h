@@ -34,6 +34,10 @@ enum scope_verdict scope_of(const struct scope *scope, const struct dir *dir, co
  */
 enum scope_verdict scope_of_path(const struct scope *scope, bool inside, const char *path,
                                  const char *name);
+
+/* Of a path of which nothing is known; "" is the root. Names of files that were removed while open
+ * are out, too. */
+enum scope_verdict scope_of_whole(const struct scope *scope, const char *path);
 bool scope_is_silly(const char *name);
 
 /* With path the way to scope->paths[i], the name of the next component on it in buffer of NAME_MAX

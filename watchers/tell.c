@@ -20,17 +20,46 @@ static int64_t to_ns(struct statx_timestamp time)
     return ns;
 }
 
-/* Fill in what name in dir_fd has; if it has nothing the change goes without. */
-static void add_attributes(struct change *change, int dir_fd, const char *name)
+int tell_attributes(struct change *change, int dir_fd, const char *name)
 {
     struct statx st;
     if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
               STATX_TYPE | STATX_SIZE | STATX_MTIME | STATX_CTIME, &st) < 0)
-        return;
-    change->flags |= CHANGE_HAS_ATTRS;
+        return -errno;
+    change->flags |= CHANGE_HAS_ATTRS | (S_ISDIR(st.stx_mode) ? CHANGE_IS_DIR : 0);
     change->size = st.stx_size;
     change->mtime_ns = to_ns(st.stx_mtime);
     change->ctime_ns = to_ns(st.stx_ctime);
+    return 0;
+}
+
+/* Fill in what name in dir_fd has; if it has nothing the change goes without. */
+static void add_attributes(struct change *change, int dir_fd, const char *name)
+{
+    struct change now = {0};
+    if (tell_attributes(&now, dir_fd, name) < 0)
+        return;
+    change->flags |= CHANGE_HAS_ATTRS;
+    change->size = now.size;
+    change->mtime_ns = now.mtime_ns;
+    change->ctime_ns = now.ctime_ns;
+}
+
+/* What a member says it has, unless this client knows of something newer. */
+static void add_peer(struct change *change, const struct pending_entry *entry)
+{
+    const struct pending_peer *peer = entry->peer;
+    bool newer = !(change->flags & CHANGE_HAS_ATTRS) || peer->ctime_ns > change->ctime_ns;
+    if (entry->origin == PENDING_FROM_PEER) {
+        change->source = CHANGE_SOURCE_PEER;
+        change->observer = peer->observer;
+    }
+    if (!peer->has_attributes || !newer || change->op == CHANGE_DELETE)
+        return;
+    change->flags |= CHANGE_HAS_ATTRS;
+    change->size = peer->size;
+    change->mtime_ns = peer->mtime_ns;
+    change->ctime_ns = peer->ctime_ns;
 }
 
 static int tell_change(struct tracker *t, struct change *change)
@@ -56,8 +85,13 @@ static int tell_note(struct tracker *t, const struct pending_entry *entry)
     };
     if (!change.path)
         return 0; /* too long; its directory was told as blind */
-    if (entry->op != CHANGE_DELETE && scan_open(t, entry->dir, &dir_fd) == 0)
+    bool from_here = entry->origin != PENDING_FROM_PEER;
+    if (from_here)
+        entry->dir->told_ms = clock_now_ms();
+    if (from_here && entry->op != CHANGE_DELETE && scan_open(t, entry->dir, &dir_fd) == 0)
         add_attributes(&change, dir_fd, entry->text);
+    if (entry->peer)
+        add_peer(&change, entry);
     return tell_change(t, &change);
 }
 
@@ -70,7 +104,9 @@ static int tell_record(struct tracker *t, const struct pending_entry *entry)
         .path = entry->text,
         .from = entry->from ? entry->text + entry->from : NULL,
     };
-    if (entry->op == CHANGE_RENAME) {
+    if (entry->peer) {
+        add_peer(&change, entry);
+    } else if (entry->op == CHANGE_RENAME) {
         char buffer[CHANGE_PATH_MAX + 1];
         snprintf(buffer, sizeof(buffer), "%s", entry->text);
         char *slash = strrchr(buffer, '/');

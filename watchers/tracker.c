@@ -37,7 +37,7 @@ int tracker_resync(struct tracker *t, const struct dir *dir, const char *name,
     if (!path)
         path = wd_table_path(dir, "", buffer); /* one level up is told instead */
     tracker_tell_soon(t);
-    return path ? pending_resync(&t->pending, path, reason) : 0;
+    return path ? pending_resync(&t->pending, path, reason, 0) : 0;
 }
 
 static void forget(struct tracker *t, struct dir *dir)
@@ -107,6 +107,7 @@ static int begin_tree(struct tracker *t, bool report, enum change_reason reason)
         return r;
     root->inside = t->options->scope.path_count == 0;
     root->fresh = report;
+    root->source = SCAN_AGAIN;
     scan_enqueue(t, root);
     return report ? tracker_resync(t, root, "", reason) : 0;
 }

@@ -89,6 +89,7 @@ struct tracker {
     int opened_fd;
     int64_t retry_ms; /* when blind places were tried last */
     bool ready;
+    bool remote; /* other members have told something: events here may not be all of it */
 
     int64_t flush_ms;      /* when what is pending is told */
     int64_t rest_until_ms; /* when events are read again; 0: as soon as there are some */

@@ -1,0 +1,259 @@
+#include "watchers/remote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/fs.h"
+#include "watchers/events.h"
+#include "watchers/scan.h"
+#include "watchers/tell.h"
+
+enum { RENAMED_BEHIND_MS = 60 * 1000 };
+
+/* A path of a record, as far as the table knows it, and what is there. */
+struct place {
+    const char *path;
+    enum scope_verdict verdict;
+    struct dir *dir;         /* the last known directory on the way */
+    char name[NAME_MAX + 1]; /* the component that follows in it; "" for the root */
+    bool known;              /* dir is the parent: nothing follows name */
+    bool exists;
+    struct change now; /* attributes and CHANGE_IS_DIR, if it exists */
+};
+
+static void locate(const struct tracker *t, const char *path, struct place *place)
+{
+    *place = (struct place){
+        .path = path,
+        .verdict = scope_of_whole(&t->options->scope, path),
+        .dir = t->dirs.root,
+    };
+    while (place->verdict != SCOPE_OUT && *path) {
+        size_t n = strcspn(path, "/"); /* at most NAME_MAX: else it is out */
+        memcpy(place->name, path, n);
+        place->name[n] = '\0';
+        path += n;
+        if (!*path) {
+            place->known = true;
+            return;
+        }
+        path++;
+        struct dir *child = wd_table_child(&t->dirs, place->dir, place->name);
+        if (!child)
+            return;
+        place->dir = child;
+    }
+}
+
+/* What lies there now. If that cannot be found out, what the record says counts. */
+static void look(struct tracker *t, struct place *place, bool expected)
+{
+    char buffer[CHANGE_PATH_MAX + 1];
+    const char *slash = strrchr(place->path, '/');
+    _cleanup_close_ int opened = -1;
+    int fd, r;
+    if (place->known) {
+        r = scan_open(t, place->dir, &fd);
+    } else {
+        snprintf(buffer, sizeof(buffer), "%.*s", (int)(slash - place->path), place->path);
+        r = fs_open_beneath(t->root_fd, buffer, O_PATH | O_DIRECTORY, 0, &opened);
+        fd = opened;
+    }
+    if (r == 0)
+        r = tell_attributes(&place->now, fd, slash ? slash + 1 : place->path);
+    bool gone = r == -ENOENT || r == -ENOTDIR || r == -ESTALE || r == -ELOOP;
+    place->exists = r == 0 || (!gone && expected);
+}
+
+/* The newer of what the record says and what this client knows, by the server's time stamps. */
+static void take_newer(struct change *told, const struct change *now)
+{
+    if (told->flags & CHANGE_HAS_ATTRS && told->ctime_ns >= now->ctime_ns)
+        return;
+    told->flags |= CHANGE_HAS_ATTRS;
+    told->size = now->size;
+    told->mtime_ns = now->mtime_ns;
+    told->ctime_ns = now->ctime_ns;
+}
+
+static int note(struct tracker *t, const struct place *place, const struct change *told)
+{
+    tracker_tell_soon(t);
+    return place->known ? pending_note_peer(&t->pending, place->dir, place->name, told)
+                        : pending_record_peer(&t->pending, told);
+}
+
+static int tell_gone(struct tracker *t, const struct place *place, const struct change *record,
+                     bool is_dir)
+{
+    struct dir *child = wd_table_child(&t->dirs, place->dir, place->name);
+    if (place->known) {
+        if (child)
+            wd_table_drop(&t->dirs, child);
+        else if (is_dir && place->dir->blind)
+            t->blind.stale = true;
+        names_remove(&t->names, place->dir, place->name);
+    }
+    struct change told = {
+        .op = CHANGE_DELETE,
+        .flags = (place->known && child) || is_dir ? CHANGE_IS_DIR : 0,
+        .path = place->path,
+        .observer = record->observer,
+    };
+    return note(t, place, &told);
+}
+
+/* There is a directory at place, or on the way to it, that may be new. */
+static int arm(struct tracker *t, const struct place *place)
+{
+    struct dir *child = wd_table_child(&t->dirs, place->dir, place->name);
+    if (child && place->known)
+        scan_rearm(t, child, SCAN_NEW_REMOTE);
+    if (child || place->dir->blind)
+        return 0;
+    return scan_found(t, place->dir, place->name, true, SCAN_NEW_REMOTE);
+}
+
+static int tell_there(struct tracker *t, const struct place *place, const struct change *record)
+{
+    bool says_what = record->op == CHANGE_CREATE || record->op == CHANGE_MODIFY ||
+                     record->op == CHANGE_ATTRIB || record->op == CHANGE_PUBLISH;
+    struct change told = *record;
+    bool is_dir = place->now.flags & CHANGE_HAS_ATTRS ? place->now.flags & CHANGE_IS_DIR
+                                                      : record->flags & CHANGE_IS_DIR;
+    told.path = place->path;
+    told.from = NULL;
+    told.flags = is_dir ? CHANGE_IS_DIR : 0;
+    if (says_what)
+        told.flags |= record->flags & CHANGE_HAS_ATTRS;
+    else
+        told.op = CHANGE_CREATE;
+    if (place->now.flags & CHANGE_HAS_ATTRS)
+        take_newer(&told, &place->now);
+    if (place->verdict == SCOPE_ON_THE_WAY && told.op != CHANGE_CREATE)
+        return 0;
+    struct dir *child = place->known ? wd_table_child(&t->dirs, place->dir, place->name) : NULL;
+    if (child && !is_dir)
+        wd_table_drop(&t->dirs, child); /* a file took the directory's place */
+    if (place->known && !is_dir)
+        names_add(&t->names, place->dir, place->name);
+    int r = note(t, place, &told);
+    if (r < 0 || (place->known && !is_dir))
+        return r;
+    return told.op == CHANGE_CREATE || !place->known ? arm(t, place) : 0;
+}
+
+static int tell_state(struct tracker *t, const struct place *place, const struct change *record)
+{
+    if (place->verdict == SCOPE_OUT)
+        return 0;
+    return place->exists ? tell_there(t, place, record)
+                         : tell_gone(t, place, record, record->flags & CHANGE_IS_DIR);
+}
+
+static int apply_state(struct tracker *t, const struct change *change)
+{
+    struct place place;
+    locate(t, change->path, &place);
+    if (place.verdict == SCOPE_OUT || !*change->path)
+        return 0;
+    look(t, &place, change->op != CHANGE_DELETE);
+    return tell_state(t, &place, change);
+}
+
+/* Before we heard of the rename, applications here may have gone on in the directory by its old
+ * name, and under that name it was announced; so what is there is looked at again. */
+static void look_behind(struct tracker *t, struct dir *dir, int64_t now_ms)
+{
+    struct dir *child;
+    if (dir->told_ms > 0 && now_ms - dir->told_ms < RENAMED_BEHIND_MS)
+        scan_report(t, dir, false, SCAN_NEW_REMOTE);
+    LIST_FOREACH(child, &dir->children, sibling)
+    look_behind(t, child, now_ms);
+}
+
+static int move(struct tracker *t, const struct place *from, const struct place *to,
+                struct dir *moved, const struct change *change)
+{
+    struct dir *in_the_way = wd_table_child(&t->dirs, to->dir, to->name);
+    struct change told = *change;
+    if (to->now.flags & CHANGE_HAS_ATTRS)
+        take_newer(&told, &to->now);
+    if (in_the_way)
+        wd_table_drop(&t->dirs, in_the_way);
+    names_remove(&t->names, from->dir, from->name);
+    if (!moved)
+        names_add(&t->names, to->dir, to->name);
+    tracker_tell_soon(t);
+    int r =
+        pending_rename_peer(&t->pending, from->dir, from->name, to->dir, to->name, moved, &told);
+    if (r < 0 || !moved)
+        return r;
+    r = wd_table_move(&t->dirs, moved, to->dir, to->name);
+    if (r < 0)
+        return r;
+    scan_moved(t, moved);
+    look_behind(t, moved, clock_now_ms());
+    return 0;
+}
+
+static int apply_rename(struct tracker *t, const struct change *change)
+{
+    struct place from, to;
+    bool is_dir = change->flags & CHANGE_IS_DIR;
+    locate(t, change->from, &from);
+    locate(t, change->path, &to);
+    if (from.verdict != SCOPE_OUT)
+        look(t, &from, false);
+    if (to.verdict != SCOPE_OUT)
+        look(t, &to, true);
+    bool shows =
+        from.verdict == SCOPE_INSIDE && to.verdict == SCOPE_INSIDE && to.exists && !from.exists;
+    if (shows && !from.known && !to.known && !is_dir) {
+        tracker_tell_soon(t);
+        return pending_record_peer(&t->pending, change);
+    }
+    struct dir *moved = is_dir && from.known ? wd_table_child(&t->dirs, from.dir, from.name) : NULL;
+    if (shows && from.known && to.known && is_dir == (moved != NULL) &&
+        !(moved && wd_table_is_under(to.dir, moved)))
+        return move(t, &from, &to, moved, change);
+    int r = tell_state(t, &from, change);
+    if (r < 0)
+        return r;
+    locate(t, change->path, &to); /* its directory may just have gone */
+    if (to.verdict != SCOPE_OUT)
+        look(t, &to, true);
+    return tell_state(t, &to, change);
+}
+
+static int apply_resync(struct tracker *t, const struct change *change)
+{
+    struct place place;
+    locate(t, change->path, &place);
+    if (place.verdict == SCOPE_OUT)
+        return 0;
+    tracker_tell_soon(t);
+    int r = pending_record_peer(&t->pending, change);
+    if (r < 0)
+        return r;
+    struct dir *dir = place.dir;
+    if (*change->path && (!place.known || !(dir = wd_table_child(&t->dirs, dir, place.name))))
+        return arm(t, &place);
+    scan_report(t, dir, true, SCAN_AGAIN_REMOTE);
+    return 0;
+}
+
+int remote_apply(struct tracker *t, const struct change *change)
+{
+    t->remote = true;
+    if (change->op == CHANGE_RESYNC)
+        return apply_resync(t, change);
+    return change->op == CHANGE_RENAME ? apply_rename(t, change) : apply_state(t, change);
+}
