@@ -233,6 +233,17 @@ static int apply_rename(struct tracker *t, const struct change *change)
     return tell_state(t, &to, change);
 }
 
+/* Report what lies at path, which is not a directory that is watched. */
+static int report_unknown(struct tracker *t, const struct place *place, const char *observer)
+{
+    char buffer[CHANGE_PATH_MAX + 1];
+    struct place there;
+    locate(t, wd_table_path(place->dir, place->name, buffer), &there);
+    look(t, &there, false);
+    const struct change found = {.op = CHANGE_CREATE, .path = there.path, .observer = observer};
+    return there.exists ? tell_there(t, &there, &found) : 0;
+}
+
 static int apply_resync(struct tracker *t, const struct change *change)
 {
     struct place place;
@@ -244,8 +255,10 @@ static int apply_resync(struct tracker *t, const struct change *change)
     if (r < 0)
         return r;
     struct dir *dir = place.dir;
-    if (*change->path && (!place.known || !(dir = wd_table_child(&t->dirs, dir, place.name))))
-        return arm(t, &place);
+    if (place.known)
+        dir = wd_table_child(&t->dirs, dir, place.name);
+    if (!dir || (*change->path && !place.known))
+        return report_unknown(t, &place, change->observer);
     scan_report(t, dir, true, SCAN_AGAIN_REMOTE);
     return 0;
 }

@@ -160,9 +160,68 @@ static void test_forget_and_clear(void **state)
     pending_forget(&pending, a);
     assert_int_equal(pending.count, 1);
     assert_int_equal(pending_pong(&pending, 9), 0);
-    assert_int_equal(pending_resync(&pending, "", CHANGE_REASON_OVERFLOW), 0);
+    assert_int_equal(pending_resync(&pending, "", CHANGE_REASON_OVERFLOW, 0), 0);
     pending_clear(&pending);
     assert_told("pong 9, ");
+}
+
+static const struct change peer_modify = {
+    .op = CHANGE_MODIFY,
+    .flags = CHANGE_HAS_ATTRS,
+    .size = 5,
+    .ctime_ns = 7,
+    .path = "f",
+    .observer = "somebody",
+};
+
+/* Who has to be told of a note is the business of the nearest of its events. */
+static void test_peers(void **state)
+{
+    assert_int_equal(pending_note_peer(&pending, root, "f", &peer_modify), 0);
+    struct pending_entry *e = pending_first(&pending);
+    assert_int_equal(e->origin, PENDING_FROM_PEER);
+    assert_string_equal(e->peer->observer, "somebody");
+    assert_int_equal(e->peer->size, 5);
+    note(root, "f", CHANGE_CREATE, PENDING_QUIET);
+    assert_int_equal(e->origin, PENDING_FROM_AGAIN);
+    note(root, "f", CHANGE_MODIFY, PENDING_FOUND);
+    assert_int_equal(e->origin, PENDING_FROM_FIND);
+    note(root, "f", CHANGE_MODIFY, 0);
+    struct change other = peer_modify;
+    other.observer = "another with a longer name";
+    other.size = 6;
+    assert_int_equal(pending_note_peer(&pending, root, "f", &other), 0);
+    assert_ptr_equal(e, pending_first(&pending));
+    assert_int_equal(e->origin, PENDING_FROM_HERE);
+    assert_int_equal(e->peer->size, 6);
+    assert_string_equal(e->peer->observer, "another with a longer name");
+    assert_told("create f, ");
+    assert_int_equal(pending.bytes, 0);
+}
+
+/* What this host has to announce is still announced when another member renames the file. */
+static void test_peer_renames(void **state)
+{
+    struct change change = peer_modify;
+    change.op = CHANGE_RENAME;
+    change.from = "f";
+    change.path = "g";
+    note(root, "f", CHANGE_MODIFY, 0);
+    assert_int_equal(pending_rename_peer(&pending, root, "f", root, "g", NULL, &change), 0);
+    struct pending_entry *e = pending_first(&pending);
+    assert_int_equal(e->origin, PENDING_FROM_PEER);
+    assert_int_equal(e->op, CHANGE_RENAME);
+    e = TAILQ_NEXT(e, order);
+    assert_int_equal(e->origin, PENDING_FROM_HERE);
+    assert_null(e->peer);
+    assert_told("rename g<f, modify g, ");
+    change.op = CHANGE_RESYNC;
+    change.reason = CHANGE_REASON_PEER_DIED;
+    assert_int_equal(pending_record_peer(&pending, &change), 0);
+    e = pending_first(&pending);
+    assert_int_equal(e->reason, CHANGE_REASON_PEER_DIED);
+    assert_int_equal(e->from, 0);
+    assert_told("resync g, ");
 }
 
 static void test_full(void **state)
@@ -180,7 +239,7 @@ static void test_full(void **state)
     path[CHANGE_PATH_MAX] = '\0';
     pending_release(&pending);
     while (!pending_is_full(&pending))
-        assert_int_equal(pending_resync(&pending, path, CHANGE_REASON_BLIND), 0);
+        assert_int_equal(pending_resync(&pending, path, CHANGE_REASON_BLIND, 0), 0);
     assert_true(pending.count < PENDING_MAX / 2);
 }
 
@@ -191,7 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_merging),      TEST(test_came_and_went),     TEST(test_directory_replaced),
         TEST(test_file_renames), TEST(test_directory_renames), TEST(test_forget_and_clear),
-        TEST(test_full),
+        TEST(test_peers),        TEST(test_peer_renames),      TEST(test_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
