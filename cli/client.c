@@ -261,6 +261,11 @@ int client_line(struct client *client, int64_t idle_ms, const char **ret_line, s
     }
 }
 
+int client_fd(const struct client *client)
+{
+    return client->fd;
+}
+
 void client_close(struct client *client)
 {
     if (!client)

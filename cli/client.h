@@ -48,6 +48,10 @@ int client_body(struct client *client, const char **ret_text, size_t *ret_length
 /* 1: a line, without its end; 0: the stream has ended, after a whole line. */
 int client_line(struct client *client, int64_t idle_ms, const char **ret_line, struct error *err);
 
+/* To be polled for POLLIN by who has other things to wait for: after client_line() with 0 ms had
+ * nothing. */
+int client_fd(const struct client *client);
+
 void client_close(struct client *client);
 
 static inline void cleanup_client_p(struct client **client)

@@ -29,7 +29,7 @@ enum {
     COMMAND_NO_SIDECAR = EX_UNAVAILABLE,
 
     COMMAND_TIMEOUT_MS = 5000,
-    COMMAND_OPTIONS_MAX = 8,
+    COMMAND_OPTIONS_MAX = 12,
 };
 
 struct command_option {

@@ -1,25 +1,12 @@
 /*
  * watch: `efsctl watch`, the stream of changes: a line for people on a terminal, JSON lines
- * otherwise.
+ * otherwise, or a command that is run after changes (watch_exec.h).
  */
 #ifndef CLI_WATCH_H
 #define CLI_WATCH_H
 
-#include <jansson.h>
-#include <stdio.h>
-
 #include "cli/command.h"
 
 int watch_run(const struct command_call *call);
-
-/* "10:55:54 modify  in/a.csv  (1.2 KiB, seen by web-1)" */
-void watch_print(const json_t *change, const char *time_of_day, FILE *out);
-
-/*
- * An absolute path as the mount that it lies on and what is left beneath it, out of what
- * GET /v1/status answers; the longest mount wins. 0 or -ENOENT.
- */
-int watch_find_mount(const json_t *status, const char *path, const char **ret_mount,
-                     const char **ret_rest);
 
 #endif

@@ -94,7 +94,7 @@ def help_and_version(_):
     expect(overview, 0, "status", "health", "watch", "config", "version", "--run-dir", lines=100)
     for command in ("status", "health", "watch", "config", "version"):
         result = efsctl(command, "--help")
-        expect(result, 0, f"usage: efsctl {command}", lines=20)
+        expect(result, 0, f"usage: efsctl {command}", lines=24)
         check(not result.stderr, result.stderr)
     expect(efsctl("version"), 0, "efsctl ")
     check(efsctl("version").stdout == efsctl("--version").stdout, "version and --version differ")

@@ -1,4 +1,4 @@
-#include "cli/watch.h"
+#include "cli/watch_view.h"
 
 #include <errno.h>
 #include <setjmp.h>
