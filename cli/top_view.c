@@ -201,21 +201,31 @@ static double calls_of(const struct top_look *look, const char *mount)
     return sum;
 }
 
+/* While it hangs, what it took before says nothing. */
+static void put_latencies(const struct view *view, const json_t *status)
+{
+    char a[NUMBER_MAX], b[NUMBER_MAX], c[NUMBER_MAX];
+    const char *mount = field_text(status, "path");
+    if (field_integer(status, "stalled_ms") > 0)
+        fprintf(view->out, "%6s %6s %6s ", "-", "-", "-");
+    else
+        fprintf(view->out, "%6s %6s %6s ",
+                milliseconds(latency(view, mount, "ProbeLatency", "p50"), a),
+                milliseconds(latency(view, mount, "ProbeLatency", "p99"), b),
+                field_duration(status, "canary_ms", c));
+}
+
 static void print_mount(const struct view *view, const json_t *status)
 {
-    char a[NUMBER_MAX], b[NUMBER_MAX], c[NUMBER_MAX], d[NUMBER_MAX], e[NUMBER_MAX], f[NUMBER_MAX];
+    char a[NUMBER_MAX], b[NUMBER_MAX], c[NUMBER_MAX];
     const char *mount = field_text(status, "path");
-    double probe = latency(view, mount, "ProbeLatency", "p50");
     double calls = calls_of(view->now, mount) - calls_of(view->before, mount);
     put_name(view->out, mount);
     put_state(status, view->out);
-    fprintf(view->out, "%6s %6s %6s %6s %9s %9s\n",
-            isfinite(probe) ? milliseconds(probe, a) : field_duration(status, "probe_ms", a),
-            milliseconds(latency(view, mount, "ProbeLatency", "p99"), b),
-            field_duration(status, "canary_ms", c),
-            number(calls >= 0 ? calls / view->seconds : NAN, d),
-            bytes(rate(view, mount, "NfsReadBytes"), e),
-            bytes(rate(view, mount, "NfsWrittenBytes"), f));
+    put_latencies(view, status);
+    fprintf(view->out, "%6s %9s %9s\n", number(calls >= 0 ? calls / view->seconds : NAN, a),
+            bytes(rate(view, mount, "NfsReadBytes"), b),
+            bytes(rate(view, mount, "NfsWrittenBytes"), c));
 }
 
 static void print_mounts(const struct view *view)
@@ -319,9 +329,9 @@ static void print_calls(const struct view *view, const char *mount)
             read_operation(entry, find(before, "name", field_text(entry, "name")), &operations[n]))
             n++;
     }
-    put_name(view->out, mount);
+    text_put(view->out, mount);
     if (unanswered > 0)
-        fprintf(view->out, "%s without an answer", count(unanswered, waiting));
+        fprintf(view->out, ": %s without an answer", count(unanswered, waiting));
     fputc('\n', view->out);
     qsort(operations, n, sizeof(operations[0]), by_time);
     for (i = 0; i < n; i++)
