@@ -35,6 +35,7 @@ struct lease {
     int fd;
     unsigned slot;
     int64_t retry_ms, sent_ms, proven_ms;
+    uint64_t proofs;        /* sent */
     int64_t silence_ms;     /* the longest since the last proof */
     unsigned proofs_wanted; /* until the slot is trusted again */
     struct backoff retry, shared;
@@ -360,6 +361,7 @@ void lease_tick(struct lease *lease)
     case LEASE_HELD:
         if (now_ms - lease->sent_ms >= lease->options.place->settings->proof_interval_ms) {
             lease->sent_ms = now_ms;
+            lease->proofs++;
             submit(lease, &prove_job);
         }
         break;
@@ -376,6 +378,11 @@ void lease_note_silence(struct lease *lease, int64_t silence_ms)
 {
     if (silence_ms > lease->silence_ms)
         lease->silence_ms = silence_ms;
+}
+
+uint64_t lease_proofs(const struct lease *lease)
+{
+    return lease->proofs;
 }
 
 void lease_stop(struct lease *lease)

@@ -43,6 +43,7 @@ void lease_free(struct lease *lease);
 void lease_start(struct lease *lease, bool on_nfs);
 void lease_tick(struct lease *lease);
 void lease_note_silence(struct lease *lease, int64_t silence_ms);
+uint64_t lease_proofs(const struct lease *lease); /* how many were sent */
 
 void lease_stop(struct lease *lease);
 bool lease_stopped(const struct lease *lease);

@@ -75,6 +75,7 @@ static void done_probe(void *owner, const struct chore_call *call)
     bool rarely = settings->profile == PROFILE_OBSERVE || settings->probe_interval_ms == 0;
     work->facts.answered = true;
     note_silence(work, call);
+    own_calls_add(&work->own, OWN_PROBE, 1);
     work->facts.probe = call->err;
     work->facts.probe_ms = call->took_us / 1000;
     metrics_observe(work->metrics, METRIC_PROBE_LATENCY, (double)call->took_us / 1000);
@@ -117,6 +118,7 @@ static void done_canary(void *owner, const struct chore_call *call)
 {
     struct mount_work *work = owner;
     note_silence(work, call);
+    own_calls_add(&work->own, work->place.writable ? OWN_CANARY : OWN_LISTING, 1);
     int64_t interval_ms = work->options.settings->canary_interval_ms;
     work->facts.canary = call->err;
     if (!call->err.code) {

@@ -13,6 +13,7 @@
 #include "sidecar/lease.h"
 #include "sidecar/mount_verdict.h"
 #include "sidecar/mount_work.h"
+#include "sidecar/own_calls.h"
 #include "sidecar/place.h"
 
 enum chore {
@@ -47,6 +48,9 @@ struct mount_work {
     struct feed *feed;
     struct watcher *watcher;
     struct metric_group *metrics;
+    struct own_calls own;
+    uint64_t proofs_counted;
+    uint32_t dirs_counted;
 };
 
 /* Plan the first ones. */

@@ -11,6 +11,8 @@
 #include "sidecar/health.h"
 #include "sidecar/watcher.h"
 
+struct mountstats;
+
 struct mount_status {
     const char *path;
     const char *file_system;     /* as configured, else as the source names it, else "" */
@@ -20,6 +22,8 @@ struct mount_status {
     int64_t probe_ms, canary_ms; /* the last one's duration; -1: none has ended */
     int64_t stalled_ms;          /* how long the oldest call has been stuck; 0: it is not stalled */
     const char *task_dir, *task_link; /* NULL: there is none (yet) */
+    const struct mountstats *nfs;     /* what its client counted since it was mounted, or NULL */
+    const char *nfs_shared_with;      /* the mount whose counters are this one's too, or NULL */
     struct watcher_status watch;
 };
 

@@ -32,20 +32,41 @@ static void find_stall(struct mount_work *work)
     work->facts.stalled_call = stalled ? what : NULL;
 }
 
+/* What the lease and efs-watch asked of the server since the last time. */
+static void count_own(struct mount_work *work, uint32_t dirs)
+{
+    uint64_t proofs = work->lease ? lease_proofs(work->lease) : 0;
+    own_calls_add(&work->own, OWN_PROOF, proofs - work->proofs_counted);
+    work->proofs_counted = proofs;
+    if (dirs > work->dirs_counted) /* a new child begins at 0 */
+        own_calls_add(&work->own, OWN_WATCH, dirs - work->dirs_counted);
+    work->dirs_counted = dirs;
+    if (!work->facts.nfs)
+        return;
+    metrics_count_total(work->metrics, METRIC_SIDECAR_CALLS, work->own.calls);
+    metrics_count_total(work->metrics, METRIC_SIDECAR_METERED_BYTES, work->own.metered_bytes);
+}
+
+static void count_watch(struct mount_work *work, const struct watcher_status *watch)
+{
+    metrics_count_total(work->metrics, METRIC_WATCH_CHANGES, watch->changes);
+    metrics_count_total(work->metrics, METRIC_WATCH_OVERFLOWS, watch->child.overflows);
+    metrics_count_total(work->metrics, METRIC_WATCH_RESTARTS, watch->restarts);
+    metrics_set(work->metrics, METRIC_WATCHED_DIRS, watch->child.directories);
+    metrics_set(work->metrics, METRIC_BLIND_DIRS, watch->child.blind);
+}
+
 static void count(struct mount_work *work)
 {
     bool ready = work->conditions.of[CONDITION_MOUNT_READY].status == CONDITION_TRUE;
     metrics_set(work->metrics, METRIC_MOUNT_READY, ready);
     metrics_set(work->metrics, METRIC_MOUNT_STALLED, work->facts.stalled_ms > 0);
-    if (!work->watcher)
-        return;
-    struct watcher_status watch;
-    watcher_status(work->watcher, &watch);
-    metrics_count_total(work->metrics, METRIC_WATCH_CHANGES, watch.changes);
-    metrics_count_total(work->metrics, METRIC_WATCH_OVERFLOWS, watch.child.overflows);
-    metrics_count_total(work->metrics, METRIC_WATCH_RESTARTS, watch.restarts);
-    metrics_set(work->metrics, METRIC_WATCHED_DIRS, watch.child.directories);
-    metrics_set(work->metrics, METRIC_BLIND_DIRS, watch.child.blind);
+    struct watcher_status watch = {0};
+    if (work->watcher) {
+        watcher_status(work->watcher, &watch);
+        count_watch(work, &watch);
+    }
+    count_own(work, watch.child.directories);
 }
 
 static void follow(struct mount_work *work)
@@ -242,6 +263,8 @@ void mount_work_status(const struct mount_work *work, struct mount_status *ret_s
         .stalled_ms = work->facts.stalled_ms,
         .task_dir = work->made ? work->task_dir : NULL,
         .task_link = work->made ? work->task_link : NULL,
+        .nfs = work->metrics->nfs,
+        .nfs_shared_with = work->metrics->shared_with,
     };
     if (work->watcher)
         watcher_status(work->watcher, &ret_status->watch);

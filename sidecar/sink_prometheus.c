@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/cleanup.h"
+#include "lib/mountstats.h"
 #include "sidecar/sinks.h"
 
 static const struct {
@@ -59,12 +61,13 @@ static void put_label(FILE *out, const char *name, const char *value, bool *firs
 }
 
 static void put_sample(FILE *out, const char *name, const char *suffix,
-                       const struct metric_group *group, double value)
+                       const struct metric_group *group, const char *op, double value)
 {
     bool first = true;
     fprintf(out, "%s%s", name, suffix);
     put_label(out, "mount", group->mount, &first);
     put_label(out, "file_system", group->file_system, &first);
+    put_label(out, "op", op, &first);
     fprintf(out, "%s %.15g\n", first ? "" : "}", value);
 }
 
@@ -74,18 +77,18 @@ static void put_cell(FILE *out, const struct metric *metric, const char *name,
     double scale = units[metric->unit].scale;
     switch (metric->kind) {
     case METRIC_COUNTER:
-        put_sample(out, name, "", group, cell->total * scale);
+        put_sample(out, name, "", group, "", cell->total * scale);
         break;
     case METRIC_GAUGE:
-        put_sample(out, name, "", group, cell->interval * scale);
+        put_sample(out, name, "", group, "", cell->interval * scale);
         break;
     case METRIC_PEAK: /* a scrape just after an interval ended would miss the peak else */
-        put_sample(out, name, "", group,
+        put_sample(out, name, "", group, "",
                    (cell->interval > cell->total ? cell->interval : cell->total) * scale);
         break;
     case METRIC_DISTRIBUTION:
-        put_sample(out, name, "_sum", group, cell->sum * scale);
-        put_sample(out, name, "_count", group, (double)cell->count);
+        put_sample(out, name, "_sum", group, "", cell->sum * scale);
+        put_sample(out, name, "_count", group, "", (double)cell->count);
         break;
     }
 }
@@ -108,6 +111,50 @@ static void put_metric(FILE *out, const struct metrics_view *view, size_t i)
     }
 }
 
+/* Each operation of the NFS clients. CloudWatch gets classes of them: these would be hundreds. */
+static const struct {
+    const char *name, *help;
+    size_t offset;
+    double scale;
+} op_columns[] = {
+#define COLUMN(name, field, scale, help)                                                           \
+    {                                                                                              \
+        "efs_sidecar_nfs_op_" name "_total", help, offsetof(struct mountstats_op, field), scale    \
+    }
+    COLUMN("calls", calls, 1, "Calls by operation since the mount"),
+    COLUMN("transmissions", transmissions, 1, "Times that a call was sent"),
+    COLUMN("timeouts", timeouts, 1, "Times that a call's timeo ran out"),
+    COLUMN("errors", errors, 1, "Calls that failed"),
+    COLUMN("sent_bytes", bytes_sent, 1, "Bytes of calls"),
+    COLUMN("received_bytes", bytes_received, 1, "Bytes of answers"),
+    COLUMN("queue_seconds", queue_ms, 0.001, "Time that calls waited to be sent"),
+    COLUMN("round_trip_seconds", round_trip_ms, 0.001, "Time from sending to the answer"),
+    COLUMN("execute_seconds", execute_ms, 0.001, "Time of calls, waiting included"),
+#undef COLUMN
+};
+
+static void put_op_column(FILE *out, const struct metrics_view *view, size_t column)
+{
+    const char *name = op_columns[column].name;
+    bool told = false;
+    for (size_t g = 0; g < view->n_groups; g++) {
+        const struct mountstats *nfs = view->groups[g].nfs;
+        for (size_t i = 0; nfs && i < nfs->n_ops; i++) {
+            const struct mountstats_op *op = &nfs->ops[i];
+            uint64_t value;
+            if (op->calls == 0)
+                continue;
+            if (!told)
+                fprintf(out, "# HELP %s %s\n# TYPE %s counter\n", name, op_columns[column].help,
+                        name);
+            told = true;
+            memcpy(&value, (const char *)op + op_columns[column].offset, sizeof(value));
+            put_sample(out, name, "", &view->groups[g], op->name,
+                       (double)value * op_columns[column].scale);
+        }
+    }
+}
+
 char *prometheus_render(const struct metrics_view *view, size_t *ret_length)
 {
     char *text = NULL;
@@ -116,5 +163,7 @@ char *prometheus_render(const struct metrics_view *view, size_t *ret_length)
         return NULL;
     for (size_t i = 0; i < view->n_metrics; i++)
         put_metric(out, view, i);
+    for (size_t i = 0; i < ARRAY_LEN(op_columns); i++)
+        put_op_column(out, view, i);
     return fclose(out) == 0 ? text : NULL;
 }

@@ -1,10 +1,11 @@
 """the metrics of the NFS client equal nfsiostat's figures of the same calls; in a hang calls are outstanding"""
 
 import json
+import subprocess
 from collections import Counter
 
 from harness import nfsiostat
-from harness.errors import check, equal
+from harness.errors import check, equal, matches
 from harness.sidecar import Sidecar
 
 DEADLINE_S = 120
@@ -39,7 +40,7 @@ def equals_nfsiostat(cluster, host):
     """One interval from start to SIGTERM has all that happened between the two snapshots."""
     before = nfsiostat.snapshot(host, "before", cluster.results_dir)
     sidecar = Sidecar(host, MOUNT, intervals="", options="--profile=observe --metrics-set=all --metrics-interval=1h --canary-interval=1h")
-    sidecar.wait("MountReady", "True", "MountAnswers", 15)
+    sidecar.process.wait_output("MountAnswers")  # to ask the API would split the interval
     host.run(WORK, timeout=40)
     sidecar.stop(10)
     after = nfsiostat.snapshot(host, "after", cluster.results_dir)
@@ -76,6 +77,28 @@ def equals_nfsiostat(cluster, host):
     cluster.log(f"{dict(calls)}, {failed} failed, {retransmissions} retransmissions, metered {line['MeteredBytes']}: equal")
 
 
+def each_operation(host):
+    """GET /metrics and /v1/status have each operation, as the kernel counts it."""
+    sidecar = Sidecar(host, MOUNT, intervals="", options="--profile=observe --canary-interval=0 --mount-probe-interval=0")
+    sidecar.wait("MountReady", "True", "MountAnswers", 15)
+    host.run("sleep 1.5; cat /mnt/data/big1 >/dev/null; sleep 0.1")
+    text = host.run("curl -sS --max-time 5 --unix-socket /run/efs-sidecar/api.sock http://sidecar/metrics").stdout
+    host.run("sleep 1.2")
+    shown = {op["name"]: op for op in sidecar.mount_status()["nfs"]["operations"]}
+    counted = host.mountstats()
+    for name, op in counted.ops.items():
+        if name in SESSION or not op.ops:
+            continue
+        for column, value in {"calls": op.ops, "transmissions": op.trans, "errors": op.errors, "sent_bytes": op.bytes_sent,
+                              "received_bytes": op.bytes_recv, "execute_seconds": f"{op.execute_ms / 1000:.15g}"}.items():
+            matches("/metrics", text, rf'\nefs_sidecar_nfs_op_{column}_total{{[^}}]*op="{name}"}} {value}\n')
+        equal(f"{name} in the status", (shown[name]["calls"], shown[name]["queue_ms"], shown[name]["round_trip_ms"]),
+              (op.ops, op.queue_ms, op.rtt_ms))
+    lint = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30, check=False)
+    equal("promtool", (lint.returncode, lint.stderr), (0, ""))
+    sidecar.stop(10)
+
+
 def measured(sidecar):
     """{name: value} of the mount, now."""
     groups = sidecar.get("/v1/metrics").body["groups"]
@@ -102,4 +125,5 @@ def run(cluster):
     host = cluster.host(1)
     host.mount()
     equals_nfsiostat(cluster, host)
+    each_operation(host)
     hang(cluster, host)

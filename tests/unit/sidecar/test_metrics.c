@@ -15,6 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/json.h"
+#include "lib/mountstats.h"
 #include "sidecar/health.h"
 #include "sidecar/metrics.h"
 
@@ -394,6 +395,36 @@ static void test_prometheus(void **state)
     metrics_close(metrics, 0);
 }
 
+/* Each operation of the NFS client that was called, by name. */
+static void test_prometheus_operations(void **state)
+{
+    struct metrics *metrics = open_metrics();
+    struct metrics_view view;
+    size_t length;
+    struct metric_group *data = metrics_add_mount(metrics, "/data", "fs-1");
+    struct mountstats stats = {
+        .n_ops = 2,
+        .ops = {{.name = "READ", .calls = 7, .round_trip_ms = 1500, .bytes_received = 99},
+                {.name = "LOCKT"}},
+    };
+    data->nfs = &stats;
+    metrics_look(metrics, &view);
+    _cleanup_free_ char *text = prometheus_render(&view, &length);
+    static const char *const wanted[] = {
+        "# TYPE efs_sidecar_nfs_op_calls_total counter\n"
+        "efs_sidecar_nfs_op_calls_total{mount=\"/data\",file_system=\"fs-1\",op=\"READ\"} 7\n",
+        "\nefs_sidecar_nfs_op_round_trip_seconds_total{mount=\"/data\",file_system=\"fs-1\","
+        "op=\"READ\"} 1.5\n",
+        "\nefs_sidecar_nfs_op_received_bytes_total{mount=\"/data\",file_system=\"fs-1\","
+        "op=\"READ\"} 99\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        if (!strstr(text, wanted[i]))
+            fail_msg("missing:\n%s\nin:\n%s", wanted[i], text);
+    assert_null(strstr(text, "LOCKT"));
+    metrics_close(metrics, 0);
+}
+
 static void test_condition(void **state)
 {
     const struct condition *publishing = &health.conditions.of[CONDITION_METRICS_PUBLISHING];
@@ -440,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_emf_dimensions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_emf_distributions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prometheus, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_prometheus_operations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_condition, set_up, tear_down),
     };
     signal(SIGPIPE, SIG_IGN);
