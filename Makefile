@@ -35,10 +35,10 @@ efs-init_DIR    := init
 efs-watch_DIR   := watchers
 efs-sidecar_DIR := sidecar
 efsctl_DIR      := cli
-aws_LIBS      := -lcurl -lexpat
+aws_LIBS      := -lcurl -lexpat -lz
 init_LIBS     := -lmount -ljansson -lpthread $(aws_LIBS)
 watchers_LIBS := -linotifytools -ljansson -lpthread
-sidecar_LIBS  := -levent_core -levent_extra -lmount -ljansson -lpthread
+sidecar_LIBS  := -levent_core -levent_extra -lmount -ljansson -lpthread $(aws_LIBS)
 cli_LIBS      := -ljansson
 lib_LIBS      := -lmount -ljansson -lpthread $(aws_LIBS)
 

@@ -103,3 +103,11 @@ json_t *json_string_lossy(const char *text)
     }
     return json_string(copy);
 }
+
+json_t *json_double(double value)
+{
+    const double exact_below = 9007199254740992.0; /* 2^53 */
+    if (value < exact_below && value > -exact_below && value == (double)(json_int_t)value)
+        return json_integer((json_int_t)value);
+    return json_real(value);
+}

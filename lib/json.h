@@ -42,4 +42,7 @@ int json_get_bool(const json_t *object, const char *key, bool *ret_value, struct
 /* A JSON string of any bytes: what is not UTF-8 becomes '?'. */
 json_t *json_string_lossy(const char *text);
 
+/* Whole numbers are written as such, so that the precision of the rest can stay small. */
+json_t *json_double(double value);
+
 #endif

@@ -124,11 +124,23 @@ static const struct setting table[] = {
      "Numeric user ids that may use the API, besides root and the sidecar's own; all when not set"},
 
     {"metrics.sinks", SETTING_NAMES, SIDE, AT(metrics_sinks), "emf", 0, CONFIG_NAMES_MAX, NULL,
-     "Where metrics go: emf (JSON lines on stdout for CloudWatch Logs), or none"},
+     "Where metrics go: emf (JSON lines on stdout for CloudWatch Logs), cloudwatch (calls of "
+     "PutMetricData), both, or none"},
     {"metrics.namespace", SETTING_TEXT, SIDE, AT(metrics_namespace), "EFSSidecar", 1, 255, NULL,
      "CloudWatch namespace"},
     {"metrics.interval", SETTING_DURATION, SIDE, AT(metrics_interval_ms), "60s", 1 * SECOND,
      1 * HOUR, NULL, "How often metrics are sent"},
+    {"metrics.cloudwatch_flush", SETTING_DURATION, SIDE, AT(metrics_flush_ms), "5m", 1 * SECOND,
+     1 * HOUR, NULL,
+     "How often PutMetricData is called, which is paid for; each interval keeps its own time "
+     "stamp"},
+    {"metrics.high_resolution", SETTING_BOOL, SIDE, AT(metrics_high_resolution), "false", 0, 0,
+     NULL,
+     "Let CloudWatch keep seconds, not minutes, and call it after each interval; set the interval "
+     "to match"},
+    {"metrics.buffer", SETTING_SIZE, SIDE, AT(metrics_buffer_bytes), "1MiB", 64 * 1024,
+     64 * 1024 * 1024, NULL,
+     "Memory for what waits to be sent to CloudWatch; the oldest is dropped when it is full"},
     {"metrics.set", SETTING_CHOICE, SIDE, AT(metrics_set), "core", 0, 0, metrics_set_names,
      "Which metrics CloudWatch gets: the few that alarms need (core), or all"},
     {"metrics.include", SETTING_NAMES, SIDE, AT(metrics_include), "", 0, CONFIG_NAMES_MAX, NULL,

@@ -65,6 +65,8 @@ struct settings {
     struct name_list metrics_sinks;
     char *metrics_namespace;
     int64_t metrics_interval_ms;
+    int64_t metrics_flush_ms, metrics_buffer_bytes;
+    bool metrics_high_resolution;
     int metrics_set; /* enum metrics_set */
     struct name_list metrics_include;
     bool metrics_task_dimension;

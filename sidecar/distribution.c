@@ -59,6 +59,13 @@ void distribution_add_many(struct distribution *d, double value, uint64_t count)
     insert(d, value, count);
 }
 
+void distribution_clear(struct distribution *d)
+{
+    d->n = 0;
+    d->count = 0;
+    d->sum = 0;
+}
+
 void distribution_add(struct distribution *d, double value)
 {
     distribution_add_many(d, value, 1);

@@ -27,6 +27,9 @@ struct distribution {
     uint64_t counts[DISTRIBUTION_MAX];
 };
 
+/* Touches none of the values: there are many distributions, and most of them are never large. */
+void distribution_clear(struct distribution *d);
+
 void distribution_add(struct distribution *d, double value);
 void distribution_add_many(struct distribution *d, double value, uint64_t count);
 

@@ -105,7 +105,7 @@ void metric_group_begin(struct metric_group *group)
             if (cell->values && cell->values->n > 0)
                 *cell->last = *cell->values;
             if (cell->values)
-                memset(cell->values, 0, sizeof(*cell->values));
+                distribution_clear(cell->values);
             break;
         case METRIC_GAUGE:
             break;

@@ -113,6 +113,9 @@ static void measure_process(struct metrics *m)
     metrics_count_total(process, METRIC_LINE_BYTES, counts.line_bytes);
     metrics_count_total(process, METRIC_DATA_DROPPED, counts.data_dropped);
     metrics_count_total(process, METRIC_AWS_CALLS, counts.calls);
+    if (counts.credentials_expire_ms > 0)
+        metrics_set(process, METRIC_CREDENTIALS_LEFT,
+                    (double)(counts.credentials_expire_ms - clock_now_ms()) / 1000);
 }
 
 static void measure_nfs(struct metrics *m)

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,14 +14,6 @@
 #include "sidecar/sinks.h"
 
 enum { STDOUT_BUFFER_BYTES = 256 * 1024, ARRAY_MAX = 100, DRAIN_MAX_MS = 350 };
-
-/* Whole numbers are written as such, so that the precision of the rest can stay small. */
-static json_t *number(double value)
-{
-    if (fabs(value) < 9007199254740992.0 && value == (double)(json_int_t)value)
-        return json_integer((json_int_t)value);
-    return json_real(value);
-}
 
 /*
  * The specification knows plain numbers, and arrays of at most 100. With more samples than that the
@@ -36,7 +27,7 @@ static json_t *distribution_json(const struct distribution *full)
     bool plain = d->count <= ARRAY_MAX;
     for (size_t i = 0; i < d->n; i++) {
         for (uint64_t n = plain ? d->counts[i] : 1; n > 0; n--)
-            json_array_append_new(values, number(d->values[i]));
+            json_array_append_new(values, json_double(d->values[i]));
         json_array_append_new(counts, json_integer((json_int_t)d->counts[i]));
     }
     if (plain) {
@@ -44,7 +35,7 @@ static json_t *distribution_json(const struct distribution *full)
         return values;
     }
     return json_pack("{s:o, s:o, s:o, s:o, s:I, s:f}", "Values", values, "Counts", counts, "Min",
-                     number(d->values[0]), "Max", number(d->values[d->n - 1]), "Count",
+                     json_double(d->values[0]), "Max", json_double(d->values[d->n - 1]), "Count",
                      (json_int_t)d->count, "Sum", d->sum);
 }
 
@@ -54,7 +45,7 @@ static json_t *value_json(const struct metric *metric, const struct metric_cell 
     if (!cell->known || !cell->sent)
         return NULL;
     if (metric->kind != METRIC_DISTRIBUTION)
-        return number(cell->interval);
+        return json_double(cell->interval);
     return cell->values->n ? distribution_json(cell->values) : NULL;
 }
 
@@ -121,7 +112,7 @@ static int emf_write(void *state, const struct metrics_view *view, const struct 
     return r;
 }
 
-static void emf_count(const void *state, struct sink_counts *sum)
+static void emf_count(void *state, struct sink_counts *sum)
 {
     const struct emf *emf = state;
     sum->lines_dropped += line_queue_dropped(emf->queue);

@@ -85,6 +85,7 @@ struct metrics_view {
 struct sink_counts {
     /* Since open; data: values for PutMetricData. */
     uint64_t lines_dropped, line_bytes, data_dropped, calls;
+    int64_t credentials_expire_ms; /* 0: not known, or never */
 };
 
 enum dimension {
@@ -107,7 +108,7 @@ struct sink {
     int (*open)(const struct settings *settings, void **ret_state, struct error *err);
     /* -errno: nothing of the group was taken. */
     int (*write)(void *state, const struct metrics_view *view, const struct metric_group *group);
-    void (*count)(const void *state, struct sink_counts *sum); /* adds its own */
+    void (*count)(void *state, struct sink_counts *sum); /* adds its own */
     /* Set MetricsPublishing, and CredentialsValid if it needs any; lost: write() just failed. */
     void (*tell)(void *state, bool lost, struct conditions *conditions);
     void (*flush)(void *state); /* send what waits, now; NULL: nothing ever waits */
@@ -115,10 +116,10 @@ struct sink {
                                                       that must not see exit handlers run */
 };
 
-extern const struct sink sink_emf;
+extern const struct sink sink_emf, sink_cloudwatch;
 
 const struct sink *sink_find(const char *name); /* NULL: no such sink */
-const char *sink_names(void);                   /* "emf, none" for messages */
+const char *sink_names(void);                   /* "emf, ..., none" for messages */
 
 /* The JSON line of one group, without '\n'; NULL when it has nothing to tell. The caller frees. */
 char *emf_render(const struct metrics_view *view, const struct metric_group *group);

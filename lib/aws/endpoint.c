@@ -95,6 +95,12 @@ static const char *configured(const struct aws_service *service, char *variable,
     return url && *url ? url : NULL;
 }
 
+bool endpoint_is_configured(const struct aws_service *service)
+{
+    char variable[64];
+    return configured(service, variable, sizeof(variable)) != NULL;
+}
+
 int endpoint_url(const struct aws_service *service, const char *region, char *ret_url, size_t size,
                  struct error *err)
 {

@@ -12,6 +12,7 @@
 #ifndef LIB_AWS_ENDPOINT_H
 #define LIB_AWS_ENDPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/error.h"
@@ -32,6 +33,9 @@ int endpoint_region(const char *arn, char ret_region[ENDPOINT_REGION], struct er
 /* Without a trailing slash. -EINVAL: the region or the configured URL cannot be right. */
 int endpoint_url(const struct aws_service *service, const char *region, char *ret_url, size_t size,
                  struct error *err);
+
+/* Whether a variable names the endpoint: then it may be anything that plays the service. */
+bool endpoint_is_configured(const struct aws_service *service);
 
 /* "amazonaws.com" and its like in other partitions. */
 const char *endpoint_domain(const char *region);

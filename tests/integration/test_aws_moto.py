@@ -1,48 +1,13 @@
 #!/usr/bin/env python3
 """lib/aws and the aws command line client see the same objects in moto_server, which also judges signatures and keys."""
 import json
-import os
-import signal
-import socket
-import subprocess
 import time
 
-from awslib import environment, fails, own_network, succeeds, tool
-from watchlib import check, die_with_parent, fail, run, wait_for
+from awslib import fails, own_network, succeeds, tool
+from motolib import ENV, PORT, Moto, aws
+from watchlib import check, run
 
-PORT = 5000
-ENV = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "testing",
-       "AWS_SECRET_ACCESS_KEY": "testing-secret-key-00000000", "AWS_PAGER": "", "AWS_CONFIG_FILE": "/dev/null",
-       "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "elasticfilesystem:ClientMount"}]}
-
-
-class Moto:
-    def __init__(self, **env):
-        self.process = subprocess.Popen(["moto_server", "-H", "127.0.0.1", "-p", str(PORT)], env={**environment(None), **env},
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=die_with_parent,
-                                        start_new_session=True)
-
-    def __enter__(self):
-        def up():
-            if self.process.poll() is not None:
-                fail(f"moto_server ended: {self.process.stderr.read().decode()[-500:]}")
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", PORT)) == 0
-        wait_for(up, "moto_server does not listen")
-        return self
-
-    def __exit__(self, *_):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-def aws(*args, **env):
-    """The aws command line client's answer."""
-    done = subprocess.run(["aws", "--endpoint-url", ENV["AWS_ENDPOINT_URL"], "--output", "json", *args], env=environment({**ENV, **env}), capture_output=True, text=True, timeout=60,
-                          check=False)
-    check(done.returncode == 0, f"aws {args}: {done.stderr}")
-    return json.loads(done.stdout or "null")
 
 
 def same(mine, theirs, what):

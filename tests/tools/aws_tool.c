@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/aws/cloudwatch.h"
 #include "lib/aws/efs.h"
 #include "lib/aws/metadata.h"
 #include "lib/aws/request.h"
@@ -237,6 +238,33 @@ static int get(struct tool *tool)
                                    response.body));
 }
 
+/* NAMESPACE METRIC UNIT VALUE[*COUNT]...: one datum with these values, now. */
+static int put(struct tool *tool)
+{
+    double values[CLOUDWATCH_VALUES_MAX];
+    uint64_t counts[CLOUDWATCH_VALUES_MAX];
+    struct cloudwatch_datum datum = {.name = tool->args[1],
+                                     .unit = tool->args[2],
+                                     .dimensions = {{"ClusterName", "prod"}},
+                                     .wall_ms = clock_wall_ms(),
+                                     .values = values,
+                                     .counts = counts};
+    for (int i = 3; i < tool->n && datum.n < CLOUDWATCH_VALUES_MAX; i++) {
+        char *end;
+        values[datum.n] = strtod(tool->args[i], &end);
+        counts[datum.n++] = *end == '*' ? strtoull(end + 1, NULL, 10) : 1;
+    }
+    _cleanup_free_ char *text = NULL;
+    struct iovec data;
+    bool gzip = true;
+    int r = cloudwatch_encode(&datum, &text, &data.iov_len);
+    data.iov_base = text;
+    if (r == 0)
+        r = cloudwatch_put(&tool->client, tool->args[0], &data, 1, &gzip, deadline(tool),
+                           &tool->err);
+    return r < 0 ? r : print(json_pack("{s:b}", "gzip", gzip));
+}
+
 static const struct {
     const char *name;
     int min_args;
@@ -251,6 +279,7 @@ static const struct {
     {"access-points", 1, true, show_access_points},
     {"policy", 1, true, show_policy},
     {"call", 2, true, call},
+    {"put", 4, true, put},
     {"get", 1, false, get},
 };
 
