@@ -18,7 +18,7 @@ enum { OPTION_INTERVAL, OPTION_ONCE };
 enum {
     TIMEOUT_MS = 2000, /* no key is read meanwhile */
     INTERVAL_MS = 2000,
-    INTERVAL_MIN_MS = 100,
+    INTERVAL_MIN_MS = 1000, /* the sidecar does not look more often */
     INTERVAL_MAX_MS = 3600 * 1000,
     ONCE_MS = 1000, /* between the two looks of one */
 };
@@ -48,9 +48,9 @@ static int get(const struct command_call *call, const char *target, json_t **ret
 static int look_at(const struct command_call *call, struct top_look *ret_look, struct error *err)
 {
     struct top_look look = {0};
-    int r = get(call, "/v1/status", &look.status, err);
+    int r = get(call, "/v1/metrics", &look.metrics, err); /* makes the sidecar look at NFS */
     if (r == 0)
-        r = get(call, "/v1/metrics", &look.metrics, err);
+        r = get(call, "/v1/status", &look.status, err);
     if (r < 0) {
         release(&look);
         return r;
@@ -128,7 +128,6 @@ int top_run(const struct command_call *call)
     bool once = call->values[OPTION_ONCE] || !isatty(STDOUT_FILENO);
     int64_t interval_ms = once ? ONCE_MS : INTERVAL_MS;
     if (interval && parse_duration_ms(interval, INTERVAL_MIN_MS, INTERVAL_MAX_MS, &interval_ms) < 0)
-        return command_misuse(call, "--interval is a time from 100ms to 1h, not \"%.64s\"",
-                              interval);
+        return command_misuse(call, "--interval is a time from 1s to 1h, not \"%.64s\"", interval);
     return once ? show_once(call, interval_ms) : show_live(call, interval_ms);
 }

@@ -44,6 +44,14 @@ static const json_t *find_group(const struct top_look *look, const char *mount)
     return find(json_object_get(look->metrics, "groups"), "mount", mount);
 }
 
+/* What the NFS client counted, or NULL. */
+static const json_t *operations_of(const struct top_look *look, const char *mount)
+{
+    const json_t *status = find(json_object_get(look->status, "mounts"), "path", mount);
+    const json_t *operations = json_object_get(json_object_get(status, "nfs"), "operations");
+    return json_is_array(operations) ? operations : NULL;
+}
+
 static double metric(const struct top_look *look, const char *mount, const char *name)
 {
     const json_t *metrics = json_object_get(find_group(look, mount), "metrics");
@@ -193,8 +201,8 @@ static void put_state(const json_t *mount, FILE *out)
 
 static double calls_of(const struct top_look *look, const char *mount)
 {
-    const json_t *operations = json_object_get(find_group(look, mount), "operations");
-    double sum = json_is_array(operations) ? 0 : NAN;
+    const json_t *operations = operations_of(look, mount);
+    double sum = operations ? 0 : NAN;
     size_t i;
     json_t *operation;
     json_array_foreach(operations, i, operation) sum += field_number(operation, "calls");
@@ -284,7 +292,7 @@ static bool read_operation(const json_t *now, const json_t *before, struct opera
         .calls = GROWN("calls"),
         .resent = GROWN("transmissions") - GROWN("calls"),
         .errors = GROWN("errors"),
-        .bytes = GROWN("bytes_sent") + GROWN("bytes_received"),
+        .bytes = GROWN("sent_bytes") + GROWN("received_bytes"),
         .queue_ms = GROWN("queue_ms"),
         .round_trip_ms = GROWN("round_trip_ms"),
         .execute_ms = GROWN("execute_ms"),
@@ -320,8 +328,8 @@ static void print_calls(const struct view *view, const char *mount)
     char waiting[NUMBER_MAX];
     size_t i, n = 0;
     json_t *entry;
-    const json_t *now = json_object_get(find_group(view->now, mount), "operations");
-    const json_t *before = json_object_get(find_group(view->before, mount), "operations");
+    const json_t *now = operations_of(view->now, mount);
+    const json_t *before = operations_of(view->before, mount);
     double unanswered = metric(view->now, mount, "NfsOutstandingCalls");
     json_array_foreach(now, i, entry)
     {
@@ -346,7 +354,7 @@ static void print_nfs(const struct view *view)
     json_array_foreach(json_object_get(view->now->status, "mounts"), i, mount)
     {
         const char *path = field_text(mount, "path");
-        if (!json_is_array(json_object_get(find_group(view->now, path), "operations")))
+        if (!operations_of(view->now, path))
             continue;
         if (n++ == 0)
             fputs("\nNFS CALLS           CALLS/S     TIME  ON WIRE   QUEUED BYTES/CALL RESENT "

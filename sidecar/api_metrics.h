@@ -5,9 +5,8 @@
  * A counter's value, and count and sum of a distribution, are since the start of the sidecar, so
  * that two answers and the difference of uptime_ms make rates; min, max and percentiles are those
  * of the values of this interval so far, or of the last that had any. What was never measured is
- * left out; sent is what CloudWatch gets. operations is what the kernel
- * counted for each NFS operation since the mount; of paths that show one mount only one has it, the
- * others have its path as shared_with.
+ * left out; sent is what CloudWatch gets. What NFS counted for each operation
+ * stands in the status.
  *
  * Ownership: the object is the caller's; NULL: no memory. Threads: loop thread only.
  */

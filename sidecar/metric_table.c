@@ -93,6 +93,9 @@ const struct metric metrics_table[METRIC_N] = {
                               "Calls of the mount that are the sidecar's own, as computed"},
     [METRIC_SIDECAR_METERED_BYTES] = {"SidecarMeteredBytes", BYTE_COUNT, MORE,
                                       "Metered bytes that are the sidecar's own, as computed"},
+    [METRIC_SIDECAR_METERED_WRITTEN_BYTES] =
+        {"SidecarMeteredWrittenBytes", BYTE_COUNT, MORE,
+         "The part of SidecarMeteredBytes that is billed as written"},
 
     [METRIC_WATCH_CHANGES] = {"WatchChanges", PER_MOUNT, MORE, "Changes that were reported"},
     [METRIC_WATCH_OVERFLOWS] = {"WatchOverflows", PER_MOUNT, MORE,

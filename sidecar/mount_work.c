@@ -45,6 +45,8 @@ static void count_own(struct mount_work *work, uint32_t dirs)
         return;
     metrics_count_total(work->metrics, METRIC_SIDECAR_CALLS, work->own.calls);
     metrics_count_total(work->metrics, METRIC_SIDECAR_METERED_BYTES, work->own.metered_bytes);
+    metrics_count_total(work->metrics, METRIC_SIDECAR_METERED_WRITTEN_BYTES,
+                        work->own.metered_written_bytes);
 }
 
 static void count_watch(struct mount_work *work, const struct watcher_status *watch)

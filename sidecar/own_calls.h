@@ -25,7 +25,7 @@ enum own_kind {
 };
 
 struct own_calls {
-    uint64_t calls, metered_bytes;
+    uint64_t calls, metered_bytes, metered_written_bytes; /* the latter are part of the former */
 };
 
 void own_calls_add(struct own_calls *own, enum own_kind kind, uint64_t n);

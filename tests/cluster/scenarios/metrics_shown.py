@@ -56,6 +56,6 @@ def run(cluster):
     matches("the hang", result.stdout, r"\nMountReady +False +MountStalled\n  /mnt/data(.|\n)*\n/mnt/data +HUNG \d+s (.|\n)*\n/mnt/data: [1-9]\d* without an answer\n")
     between("seconds that it took", result.seconds, 1, 3)
     cluster.server.cont()
-    cluster.wait_until(lambda: " ready " in host.run("efsctl top --once --interval=100ms").stdout, 30, "the mount is ready again")
+    cluster.wait_until(lambda: " ready " in host.run("efsctl top --once --interval=1s").stdout, 30, "the mount is ready again")
     load.kill()
     sidecar.stop()

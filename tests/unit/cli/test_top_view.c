@@ -40,13 +40,13 @@ static char *print(const char *const now[2], const char *const before[2], int ro
 }
 
 static const char *const first[] = {
-    "{\"pid\":12,\"uptime_ms\":190000}",
+    "{\"pid\":12,\"uptime_ms\":190000,\"mounts\":[{\"path\":\"/data\",\"nfs\":{\"operations\":["
+    "{\"name\":\"READ\",\"calls\":100,\"transmissions\":100,\"errors\":0,\"sent_bytes\":0,"
+    "\"received_bytes\":0,\"queue_ms\":0,\"round_trip_ms\":0,\"execute_ms\":0}]}}]}",
     "{\"uptime_ms\":190000,\"groups\":["
     "{\"mount\":\"\",\"metrics\":[{\"name\":\"ApiRequests\",\"value\":5}]},"
     "{\"mount\":\"/data\",\"metrics\":[{\"name\":\"NfsReadBytes\",\"value\":1000},"
-    "{\"name\":\"WatchChanges\",\"value\":300}],\"operations\":["
-    "{\"name\":\"READ\",\"calls\":100,\"transmissions\":100,\"errors\":0,\"bytes_sent\":0,"
-    "\"bytes_received\":0,\"queue_ms\":0,\"round_trip_ms\":0,\"execute_ms\":0}]}]}"};
+    "{\"name\":\"WatchChanges\",\"value\":300}]}]}"};
 
 static const char *const second[] = {
     "{\"version\":\"0.1.0\",\"task\":\"web-1\",\"pid\":12,\"uptime_ms\":192000,\"conditions\":["
@@ -55,11 +55,17 @@ static const char *const second[] = {
     "{\"type\":\"FeedReady\",\"status\":\"True\",\"reason\":\"Watching\",\"message\":\"x\"},"
     "{\"type\":\"CacheReady\",\"status\":\"Unknown\",\"reason\":\"NotEnabled\","
     "\"message\":\"hidden\"}],"
-    "\"mounts\":[{\"path\":\"/data\",\"stalled_ms\":42000,\"probe_ms\":1,\"canary_ms\":3,"
+    "\"mounts\":[{\"path\":\"/data\",\"stalled_ms\":42000,\"canary_ms\":3,"
     "\"conditions\":[{\"type\":\"MountReady\",\"status\":\"False\"}],"
+    "\"nfs\":{\"operations\":[{\"name\":\"GETATTR\",\"calls\":4,\"transmissions\":4,"
+    "\"errors\":1,\"sent_bytes\":400,\"received_bytes\":400,\"queue_ms\":0,\"round_trip_ms\":2,"
+    "\"execute_ms\":2},{\"name\":\"READ\",\"calls\":150,\"transmissions\":152,\"errors\":0,"
+    "\"sent_bytes\":0,\"received_bytes\":3072000,\"queue_ms\":50,\"round_trip_ms\":100,"
+    "\"execute_ms\":60000},{\"name\":\"IDLE\",\"calls\":0}]},"
     "\"watch\":{\"state\":\"ready\",\"dirs\":12,\"changes\":345,\"overflows\":1,\"restarts\":2,"
     "\"blind_total\":4}},{\"path\":\"/a/very/long/path/to/a/mount\",\"stalled_ms\":0,"
     "\"conditions\":[{\"type\":\"MountReady\",\"status\":\"True\"}],\"canary_ms\":3,"
+    "\"nfs\":{\"shared_with\":\"/data\"},"
     "\"watch\":{\"state\":\"off\"}}],\"logs_dropped\":3,\"metrics_dropped\":0}",
     "{\"uptime_ms\":192000,\"groups\":["
     "{\"mount\":\"\",\"metrics\":[{\"name\":\"ApiRequests\",\"value\":9},"
@@ -67,12 +73,7 @@ static const char *const second[] = {
     "{\"name\":\"LoopLag\",\"value\":1.5}]},"
     "{\"mount\":\"/data\",\"metrics\":[{\"name\":\"NfsReadBytes\",\"value\":3073000},"
     "{\"name\":\"WatchChanges\",\"value\":345},{\"name\":\"NfsOutstandingCalls\",\"value\":3},"
-    "{\"name\":\"ProbeLatency\",\"kind\":\"distribution\",\"p50\":3,\"p99\":4}],"
-    "\"operations\":[{\"name\":\"GETATTR\",\"calls\":4,\"transmissions\":4,\"errors\":1,"
-    "\"bytes_sent\":400,\"bytes_received\":400,\"queue_ms\":0,\"round_trip_ms\":2,"
-    "\"execute_ms\":2},{\"name\":\"READ\",\"calls\":150,\"transmissions\":152,\"errors\":0,"
-    "\"bytes_sent\":0,\"bytes_received\":3072000,\"queue_ms\":50,\"round_trip_ms\":100,"
-    "\"execute_ms\":60000},{\"name\":\"IDLE\",\"calls\":0}]},"
+    "{\"name\":\"ProbeLatency\",\"kind\":\"distribution\",\"p50\":3,\"p99\":4}]},"
     "{\"mount\":\"/a/very/long/path/to/a/mount\",\"metrics\":[{\"name\":\"ProbeLatency\","
     "\"p50\":0.41,\"p99\":1.2}]}]}"};
 
@@ -130,11 +131,11 @@ static void test_nonsense(void **state)
         "{}",
         "{\"conditions\":7,\"mounts\":{\"a\":[]},\"pid\":\"x\",\"task\":[],\"groups\":3}",
         "{\"conditions\":[1,null,{}],\"mounts\":[[],\"x\",{\"watch\":3,\"conditions\":[[]]}],"
-        "\"uptime_ms\":\"1\",\"groups\":[1,[],{\"mount\":\"-\",\"metrics\":3,\"operations\":[1]}]}",
+        "\"uptime_ms\":\"1\",\"groups\":[1,[],{\"mount\":\"-\",\"metrics\":3}]}",
         "{\"task\":\"a\\u001b[2J\",\"mounts\":[{\"path\":\"\\u0000\"},{\"path\":\"\\u001b[H\","
-        "\"canary_ms\":9e99,\"watch\":{\"state\":\"\\u001b\"}}],\"uptime_ms\":1e300,\"groups\":["
-        "{\"mount\":\"\\u001b[H\",\"operations\":[{\"name\":\"\\u001b\",\"calls\":1e308}],"
-        "\"metrics\":[{\"name\":\"NfsReadBytes\",\"value\":1e308}]}]}",
+        "\"canary_ms\":9e99,\"nfs\":{\"operations\":[1,{\"name\":\"\\u001b\",\"calls\":1e308}]},"
+        "\"watch\":{\"state\":\"\\u001b\"}}],\"uptime_ms\":1e300,\"groups\":["
+        "{\"mount\":\"\\u001b[H\",\"metrics\":[{\"name\":\"NfsReadBytes\",\"value\":1e308}]}]}",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         for (size_t j = 0; j < ARRAY_LEN(texts); j++) {
