@@ -51,7 +51,7 @@ static const struct setting table[] = {
 
     {"state.dir", SETTING_TEXT, SIDE | WATCH, AT(state_dir), ".efs-sidecar", 1, 255, NULL,
      "Name of the state directory on each mount"},
-    {"state.gid", SETTING_COUNT, SIDE, AT(state_gid), "-1", -1, ID_MAX, NULL,
+    {"state.gid", SETTING_COUNT, SIDE | WATCH, AT(state_gid), "-1", -1, ID_MAX, NULL,
      "Group of what the sidecar makes on the share; -1 leaves it as created"},
     {"task.root", SETTING_TEXT, SIDE | WATCH, AT(tasks_dir), "tasks", 1, CONFIG_TEXT_MAX - 1, NULL,
      "Where the tasks' write directories lie, relative to the mount"},
@@ -113,6 +113,10 @@ static const struct setting table[] = {
      NULL, "Changes of one path within this time are reported as one"},
     {"feed.memory", SETTING_SIZE, SIDE, AT(feed_memory_bytes), "1MiB", 64 * 1024, 64 * 1024 * 1024,
      NULL, "Recent changes of each mount that are kept for readers who come back or are slow"},
+    {"feed.segment", SETTING_SIZE, SIDE | WATCH, AT(feed_segment_bytes), "1MiB", 64 * 1024,
+     64 * 1024 * 1024, NULL, "Size at which a file of this task's journal on the share is full"},
+    {"feed.segments", SETTING_COUNT, SIDE | WATCH, AT(feed_segments), "8", 2, 1000, NULL,
+     "Files of its journal that are kept; a task that is further behind looks again at everything"},
 
     {"api.socket", SETTING_PATH, SIDE | CTL, AT(api_socket), "", 0, 0, NULL,
      "Path of the API's socket; api.sock in the run directory when not set"},

@@ -53,7 +53,7 @@ struct settings {
     bool watch_enabled;
     struct name_list watch_paths, watch_exclude;
     int64_t watch_max_dirs, watch_batch_ms;
-    int64_t feed_memory_bytes;
+    int64_t feed_memory_bytes, feed_segment_bytes, feed_segments;
 
     /* the API */
     char *api_socket; /* "" = api.sock in run_dir */

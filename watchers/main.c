@@ -5,6 +5,8 @@
  * lib/share/watch_frames.h). This is the one program that links libinotifytools (GPL-2.0).
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,22 +25,20 @@
 #include "lib/frame.h"
 #include "lib/fs.h"
 #include "lib/log.h"
-#include "lib/parse.h"
 #include "lib/settings.h"
-#include "lib/share/board.h"
 #include "lib/share/layout.h"
+#include "lib/test_hook.h"
+#include "watchers/announce.h"
+#include "watchers/own_options.h"
 #include "watchers/tracker.h"
 
-enum { EXIT_USAGE = 64, STATUS_INTERVAL_MS = 1000, LOG_WAIT_MS = 200 };
-
-/* What is between the sidecar and us, and not a setting of the user. */
-struct own_options {
-    int child_fd;      /* -1: by hand */
-    bool existing;     /* tell what is there */
-    const char *state; /* path of the state directory; NULL: where it is by default */
-    int board_fd;      /* holds the slot; -1: a listener */
-    int slot, epoch;
-    bool unclean; /* the slot's last owner may have left something untold */
+enum {
+    EXIT_USAGE = 64,
+    STATUS_INTERVAL_MS = 1000,
+    LOG_WAIT_MS = 200,
+    ANNOUNCE_QUEUE_BYTES = 4 * 1024 * 1024,
+    ANNOUNCE_CLOSE_MS = 5000,
+    STOP_MS = 1000, /* for reading the events that came before STOP */
 };
 
 struct watch {
@@ -47,7 +47,9 @@ struct watch {
     struct sink sink;
     struct frame_reader control;
     int signal_fd;
-    bool stopping;
+    struct announce *announce; /* NULL: a listener */
+    int root_fd;               /* for announce */
+    bool stopping, fenced;
     int64_t status_ms;
     uint8_t status[WATCH_STATUS_MAX]; /* as it was sent last */
     int status_length;
@@ -56,14 +58,38 @@ struct watch {
 static const char *const always_excluded[] = {".efs-sidecar", LAYOUT_STAGE,
                                               LAYOUT_PROBE_PREFIX "*"};
 
-/* A listener has no journal. */
-static int refuse_announce(struct watch *w, const struct frame *frame)
+static int answer(struct watch *w, const struct watch_announced *announced)
 {
-    struct watch_announce announce;
-    if (watch_announce_decode(frame->payload, frame->length, &announce) < 0)
+    return w->sink.ops->announced(&w->sink, announced);
+}
+
+static int take_announce(struct watch *w, const struct frame *frame)
+{
+    struct watch_announce record;
+    if (watch_announce_decode(frame->payload, frame->length, &record) < 0)
         return -EBADMSG;
-    const struct watch_announced announced = {.id = announce.id, .result = -EOPNOTSUPP};
-    return sink_has_room(&w->sink) ? w->sink.ops->announced(&w->sink, &announced) : 0;
+    struct watch_announced refused = {.id = record.id, .result = -EOPNOTSUPP};
+    if (w->announce)
+        refused.result = announce_record(w->announce, &record, tracker_mark(&w->tracker));
+    return refused.result < 0 && sink_has_room(&w->sink) ? answer(w, &refused) : 0;
+}
+
+/* What is recorded now; -errno: there will be no more. */
+static int collect_answers(struct watch *w, struct error *err)
+{
+    struct watch_announced announced;
+    int r = 0;
+    announce_release(w->announce, w->tracker.told);
+    while (sink_has_room(&w->sink) && (r = announce_collect(w->announce, &announced)) == 1) {
+        r = answer(w, &announced);
+        if (r < 0)
+            return r;
+    }
+    w->fenced = member_is_lost(r);
+    if (r < 0)
+        return error_set_errno(err, -r, "nothing can be announced in slot %d, epoch %d any more",
+                               w->own.slot, w->own.epoch);
+    return sink_flush(&w->sink);
 }
 
 static int take_frame(struct watch *w, const struct frame *frame)
@@ -78,7 +104,7 @@ static int take_frame(struct watch *w, const struct frame *frame)
         tracker_ping(&w->tracker, get_le64(frame->payload));
         return 0;
     case WATCH_FRAME_ANNOUNCE:
-        return refuse_announce(w, frame);
+        return take_announce(w, frame);
     default:
         return -EBADMSG;
     }
@@ -99,6 +125,15 @@ static int take_frames(struct watch *w, struct error *err)
     return r < 0 ? error_set(err, EBADMSG, "the sidecar sent what is no frame") : 0;
 }
 
+static void add_announce_status(struct watch *w, struct watch_status *status)
+{
+    struct announce_status now;
+    announce_status(w->announce, &now);
+    status->feed.announced = now.sequence;
+    status->feed.announce_pending = now.pending;
+    status->feed.announce_error = (uint32_t)now.error;
+}
+
 /* Counters change all the time, so at most once a second and only if something differs. */
 static int send_status(struct watch *w)
 {
@@ -106,6 +141,8 @@ static int send_status(struct watch *w)
     uint8_t bytes[WATCH_STATUS_MAX];
     int64_t now_ms = clock_now_ms();
     tracker_status(&w->tracker, &status);
+    if (w->announce)
+        add_announce_status(w, &status);
     int n = watch_status_encode(&status, bytes, sizeof(bytes));
     if (n < 0 || (n == w->status_length && memcmp(bytes, w->status, (size_t)n) == 0)) {
         w->status_ms = CLOCK_NEVER;
@@ -132,11 +169,15 @@ static int wait_for_work(struct watch *w, struct error *err)
         {.fd = tracker_wants_events(&w->tracker) ? w->tracker.source.fd : -1, .events = POLLIN},
         {.fd = w->sink.fd, .events = sink_is_waiting(&w->sink) ? POLLOUT : 0},
         {.fd = w->own.child_fd, .events = POLLIN},
+        {.fd = w->announce && sink_has_room(&w->sink) ? announce_fd(w->announce) : -1,
+         .events = POLLIN},
     };
     if (poll(fds, ARRAY_LEN(fds), clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
         return error_set_errno(err, errno, "poll failed");
-    if (fds[0].revents)
-        w->stopping = true;
+    if (fds[0].revents) {
+        struct signalfd_siginfo signal_info;
+        w->stopping = read(w->signal_fd, &signal_info, sizeof(signal_info)) > 0;
+    }
     if (fds[2].revents & (POLLERR | POLLHUP) && !(fds[2].revents & POLLOUT))
         return -EPIPE;
     if (fds[2].revents & POLLOUT) {
@@ -148,73 +189,37 @@ static int wait_for_work(struct watch *w, struct error *err)
     return fds[3].revents ? take_frames(w, err) : 0;
 }
 
-static int run(struct watch *w, struct error *err)
+static int step(struct watch *w, struct error *err)
 {
-    int r = w->sink.ops->hello(&w->sink, w->tracker.epoch);
-    while (r == 0 && !w->stopping) {
-        r = tracker_step(&w->tracker, err);
-        if (r == 0 && w->own.child_fd >= 0)
-            r = send_status(w);
-        if (r == 0)
-            r = wait_for_work(w, err);
-    }
-    if (r == 0 || r == -ESTALE) /* what is known is still told, if that takes no waiting */
-        tracker_drain(&w->tracker);
+    int r = tracker_step(&w->tracker, err);
+    if (r == 0 && w->announce)
+        r = collect_answers(w, err);
+    if (r == 0 && w->own.child_fd >= 0)
+        r = send_status(w);
+    return r == 0 ? wait_for_work(w, err) : r;
+}
+
+/* A member leaves when it has told what happened before it was asked to. */
+static int finish(struct watch *w, struct error *err)
+{
+    int64_t until_ms = clock_now_ms() + STOP_MS;
+    uint64_t ticket = w->announce ? tracker_mark(&w->tracker) : 0;
+    int r = 0;
+    while (r == 0 && w->tracker.told < ticket && clock_now_ms() < until_ms)
+        r = step(w, err);
     return r;
 }
 
-static const struct {
-    const char *name;
-    int least, most;
-    size_t at; /* of an int in struct own_options */
-} own_numbers[] = {
-    {"--child=", 3, 1 << 20, offsetof(struct own_options, child_fd)},
-    {"--board=", 3, 1 << 20, offsetof(struct own_options, board_fd)},
-    {"--slot=", 0, BOARD_SLOTS - 1, offsetof(struct own_options, slot)},
-    {"--epoch=", 1, (1 << 24) - 1, offsetof(struct own_options, epoch)},
-};
-
-/* 1: it is one of ours. */
-static int take_own_option(const char *argument, struct own_options *own)
+static int run(struct watch *w, struct error *err)
 {
-    if (strcmp(argument, "--existing") == 0)
-        return own->existing = true;
-    if (strcmp(argument, "--unclean") == 0)
-        return own->unclean = true;
-    if (strncmp(argument, "--state=", 8) == 0) {
-        own->state = argument + 8;
-        return 1;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(own_numbers); i++) {
-        size_t n = strlen(own_numbers[i].name);
-        int64_t number;
-        if (strncmp(argument, own_numbers[i].name, n) != 0)
-            continue;
-        if (parse_i64(argument + n, own_numbers[i].least, own_numbers[i].most, &number) < 0)
-            return -EINVAL;
-        *(int *)((char *)own + own_numbers[i].at) = (int)number;
-        return 1;
-    }
-    return 0;
-}
-
-static int take_own_options(int *argc, char **argv, struct own_options *ret_own)
-{
-    struct own_options own = {.child_fd = -1, .board_fd = -1};
-    int kept = 1;
-    for (int i = 1; i < *argc; i++) {
-        int r = take_own_option(argv[i], &own);
-        if (r < 0)
-            return r;
-        if (r == 0)
-            argv[kept++] = argv[i];
-    }
-    if (own.board_fd >= 0 && (own.child_fd < 0 || own.epoch == 0))
-        return -EINVAL;
-    argv[kept] = NULL;
-    *argc = kept;
-    *ret_own = own;
-    return 0;
+    int r = w->sink.ops->hello(&w->sink, w->tracker.epoch);
+    while (r == 0 && !w->stopping)
+        r = step(w, err);
+    if (r == 0)
+        r = finish(w, err);
+    if (r == 0 || r == -ESTALE) /* what is known is still told, if that takes no waiting */
+        tracker_drain(&w->tracker);
+    return r;
 }
 
 static void print_help(void)
@@ -244,7 +249,8 @@ static int check_paths(const struct name_list *paths)
     return 0;
 }
 
-static int start(struct watch *w, const struct tracker_options *options, struct error *err)
+/* Before any thread is made, which would take signals as well. */
+static int prepare(struct watch *w, struct error *err)
 {
     int child_fd = w->own.child_fd;
     sigset_t signals;
@@ -265,8 +271,50 @@ static int start(struct watch *w, const struct tracker_options *options, struct 
         return error_set_errno(err, errno, "cannot tie efs-watch to its parent");
     int r = sink_open(&w->sink, child_fd >= 0 ? &sink_frames : &sink_lines,
                       child_fd >= 0 ? child_fd : STDOUT_FILENO);
-    return r < 0 ? error_set_errno(err, -r, "cannot start")
-                 : tracker_open(&w->tracker, options, &w->sink, err);
+    return r < 0 ? error_set_errno(err, -r, "cannot start") : 0;
+}
+
+/* A member's journal and slot. */
+static int start_announce(struct watch *w, const struct settings *settings, const char *root,
+                          struct error *err)
+{
+    char state_dir[PATH_MAX];
+    int n = w->own.state
+                ? snprintf(state_dir, sizeof(state_dir), "%s", w->own.state)
+                : snprintf(state_dir, sizeof(state_dir), "%s/%s", root, settings->state_dir);
+    if (n >= (int)sizeof(state_dir))
+        return error_set(err, ENAMETOOLONG, "the path of the state directory is too long");
+    w->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (w->root_fd < 0)
+        return error_set_errno(err, errno, "cannot open %s", root);
+    const struct announce_options options = {
+        .state_dir = state_dir,
+        .member = {.board_fd = w->own.board_fd,
+                   .number = (unsigned)w->own.slot,
+                   .epoch = (uint32_t)w->own.epoch,
+                   .root_fd = w->root_fd,
+                   .limits = {.segment_bytes = settings->feed_segment_bytes,
+                              .segments = settings->feed_segments,
+                              .gid = settings->state_gid}},
+        .queue_bytes = ANNOUNCE_QUEUE_BYTES,
+    };
+    return announce_open(&options, &w->announce, err);
+}
+
+/* Why the others have to look again at everything once this one is watching, if they have to. */
+static enum change_reason owed_reason(const struct own_options *own)
+{
+    if (own->board_fd < 0 || !own->unclean || test_hook_omits("unclean_resync"))
+        return CHANGE_REASON_NONE;
+    return own->existing ? CHANGE_REASON_FENCED : CHANGE_REASON_PEER_DIED;
+}
+
+static int stop_announce(struct watch *w, int r, struct error *err)
+{
+    int left = announce_close(w->announce, ANNOUNCE_CLOSE_MS);
+    if (left < 0 && (r == 0 || r == -EPIPE))
+        r = error_set_errno(err, -left, "not all changes were announced to the other tasks");
+    return r;
 }
 
 static bool is_nfs(const char *path)
@@ -296,18 +344,27 @@ static int watch(const struct settings *settings, const char *root, const struct
         .batch_ms = settings->watch_batch_ms,
         .existing = own->existing,
         .keep_names = is_nfs(root),
+        .owed = owed_reason(own),
     };
     struct error err = {0};
     w.own = *own;
-    int r = start(&w, &options, &err);
+    int r = prepare(&w, &err);
+    if (r == 0 && own->board_fd >= 0)
+        r = start_announce(&w, settings, root, &err);
+    options.announce = w.announce;
+    if (r == 0)
+        r = tracker_open(&w.tracker, &options, &w.sink, &err);
     if (r == 0) {
         r = run(&w, &err);
         tracker_close(&w.tracker);
     }
+    r = stop_announce(&w, r, &err);
     sink_release(&w.sink);
     frame_reader_release(&w.control);
     if (r < 0 && r != -EPIPE) /* the reader may leave at any time */
         log_error("%s", err.text);
+    if (w.fenced)
+        return WATCH_EXIT_FENCED;
     return r < 0 && r != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -318,7 +375,7 @@ int main(int argc, char **argv)
     enum config_action action;
     struct own_options own;
     int first;
-    if (take_own_options(&argc, argv, &own) < 0) {
+    if (own_options_take(&argc, argv, &own) < 0) {
         fputs("error: --child and --board need the number of an open descriptor, and --board needs "
               "--child, --slot and --epoch\n",
               stderr);

@@ -59,7 +59,7 @@ void pending_remove(struct pending *p, struct pending_entry *entry)
 
 static bool is_mark(const struct pending_entry *entry)
 {
-    return entry->kind == PENDING_PONG || entry->kind == PENDING_READY;
+    return entry->kind >= PENDING_PONG;
 }
 
 void pending_clear(struct pending *p)
@@ -310,16 +310,26 @@ int pending_resync(struct pending *p, const char *path, enum change_reason reaso
     return append_record(p, CHANGE_RESYNC, reason, path, NULL, flags | PENDING_IS_DIR, &e);
 }
 
-int pending_pong(struct pending *p, uint64_t nonce)
+static int append_mark(struct pending *p, enum pending_kind kind, uint64_t nonce)
 {
-    struct pending_entry *e = append(p, PENDING_PONG, 1);
+    struct pending_entry *e = append(p, kind, 1);
     if (!e)
         return -ENOMEM;
     e->nonce = nonce;
     return 0;
 }
 
+int pending_pong(struct pending *p, uint64_t nonce)
+{
+    return append_mark(p, PENDING_PONG, nonce);
+}
+
+int pending_mark(struct pending *p, uint64_t ticket)
+{
+    return append_mark(p, PENDING_MARK, ticket);
+}
+
 int pending_ready(struct pending *p)
 {
-    return append(p, PENDING_READY, 1) ? 0 : -ENOMEM;
+    return append_mark(p, PENDING_READY, 0);
 }

@@ -9,27 +9,20 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/fs.h"
+#include "lib/test_hook.h"
 #include "watchers/scan.h"
-
-static int64_t to_ns(struct statx_timestamp time)
-{
-    int64_t ns;
-    if (__builtin_mul_overflow(time.tv_sec, (int64_t)1000000000, &ns) ||
-        __builtin_add_overflow(ns, (int64_t)time.tv_nsec, &ns))
-        return time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
-}
 
 int tell_attributes(struct change *change, int dir_fd, const char *name)
 {
     struct statx st;
-    if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+    const int sync = test_hook_omits("force_sync") ? AT_STATX_DONT_SYNC : 0;
+    if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | sync,
               STATX_TYPE | STATX_SIZE | STATX_MTIME | STATX_CTIME, &st) < 0)
         return -errno;
     change->flags |= CHANGE_HAS_ATTRS | (S_ISDIR(st.stx_mode) ? CHANGE_IS_DIR : 0);
     change->size = st.stx_size;
-    change->mtime_ns = to_ns(st.stx_mtime);
-    change->ctime_ns = to_ns(st.stx_ctime);
+    change->mtime_ns = change_time_ns(&st.stx_mtime);
+    change->ctime_ns = change_time_ns(&st.stx_ctime);
     return 0;
 }
 
@@ -62,14 +55,27 @@ static void add_peer(struct change *change, const struct pending_entry *entry)
     change->ctime_ns = peer->ctime_ns;
 }
 
-static int tell_change(struct tracker *t, struct change *change)
+/* To the other members. A resync that makes us look again is owed until that is done. */
+static int share(struct tracker *t, const struct change *change, enum pending_origin origin)
+{
+    struct announce *announce = t->options->announce;
+    if (!announce || origin == PENDING_FROM_AGAIN || origin == PENDING_FROM_PEER)
+        return 0;
+    bool looks_again = change->op == CHANGE_RESYNC && change->reason != CHANGE_REASON_BLIND;
+    if (looks_again && !test_hook_omits("resync_after_scan"))
+        return owed_add(&t->owed, change->path, change->reason);
+    return announce_change(announce, change);
+}
+
+static int tell_change(struct tracker *t, struct change *change, enum pending_origin origin)
 {
     change->epoch = t->epoch;
     change->sequence = ++t->sequence;
     t->changes++;
     if (change->op == CHANGE_RESYNC)
         t->resyncs++;
-    return t->sink->ops->change(t->sink, change);
+    int r = t->sink->ops->change(t->sink, change);
+    return r == 0 ? share(t, change, origin) : r;
 }
 
 static int tell_note(struct tracker *t, const struct pending_entry *entry)
@@ -92,7 +98,7 @@ static int tell_note(struct tracker *t, const struct pending_entry *entry)
         add_attributes(&change, dir_fd, entry->text);
     if (entry->peer)
         add_peer(&change, entry);
-    return tell_change(t, &change);
+    return tell_change(t, &change, entry->origin);
 }
 
 static int tell_record(struct tracker *t, const struct pending_entry *entry)
@@ -118,7 +124,7 @@ static int tell_record(struct tracker *t, const struct pending_entry *entry)
         else if (fs_open_beneath(t->root_fd, buffer, O_PATH | O_DIRECTORY, 0, &fd) == 0)
             add_attributes(&change, fd, slash + 1);
     }
-    return tell_change(t, &change);
+    return tell_change(t, &change, entry->origin);
 }
 
 static int tell_ready(struct tracker *t)
@@ -137,6 +143,9 @@ static int tell_entry(struct tracker *t, const struct pending_entry *entry)
         return tell_record(t, entry);
     case PENDING_READY:
         return tell_ready(t);
+    case PENDING_MARK:
+        t->told = entry->nonce;
+        return 0;
     case PENDING_PONG:
         break;
     }
@@ -163,5 +172,7 @@ int tell_step(struct tracker *t, int64_t until_ms)
     }
     if (!entry)
         t->flush_ms = CLOCK_NEVER;
+    if (!entry && t->options->announce)
+        announce_flush(t->options->announce);
     return sink_flush(t->sink);
 }

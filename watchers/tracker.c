@@ -80,6 +80,11 @@ static int reach(struct tracker *t, uint64_t ticket)
         t->pings[1] = (struct ping){0};
         t->flush_ms = clock_now_ms();
     }
+    if (r == 0 && t->marked < t->wanted && t->marked < ticket) {
+        r = pending_mark(&t->pending, ticket);
+        t->marked = ticket;
+        t->flush_ms = clock_now_ms();
+    }
     return r;
 }
 
@@ -198,6 +203,12 @@ uint64_t tracker_ticket(struct tracker *t)
     return t->tickets;
 }
 
+uint64_t tracker_mark(struct tracker *t)
+{
+    t->wanted = tracker_ticket(t);
+    return t->wanted;
+}
+
 void tracker_ping(struct tracker *t, uint64_t nonce)
 {
     struct ping *ping = &t->pings[t->pings[0].ticket > 0 ? 1 : 0];
@@ -262,6 +273,8 @@ int tracker_step(struct tracker *t, struct error *err)
     now_ms = clock_now_ms();
     if (r == 0 && (t->flush_ms <= now_ms || pending_is_full(&t->pending)))
         r = tell_step(t, now_ms + TRACKER_SLICE_MS);
+    if (r == 0 && t->owed.count > 0 && t->ready && scan_is_idle(t))
+        r = owed_tell(&t->owed, t->options->announce);
     t->fell_behind |= t->stuck && pending_is_full(&t->pending);
     tracker_reap(t, REAPED_PER_STEP);
     scan_close(t);
@@ -276,7 +289,8 @@ int tracker_step(struct tracker *t, struct error *err)
 
 int tracker_drain(struct tracker *t)
 {
-    return tell_step(t, clock_now_ms() + TRACKER_SLICE_MS);
+    int r = tell_step(t, clock_now_ms() + TRACKER_SLICE_MS);
+    return r == 0 && t->owed.count > 0 ? owed_tell(&t->owed, t->options->announce) : r;
 }
 
 uint32_t tracker_scanning(const struct tracker *t)
@@ -333,6 +347,8 @@ int tracker_open(struct tracker *t, const struct tracker_options *options, struc
     r = options->keep_names ? names_enable(&t->names) : 0;
     if (r == 0)
         r = begin_tree(t, options->existing, CHANGE_REASON_RESTART);
+    if (r == 0 && options->announce && options->owed)
+        r = owed_add(&t->owed, "", options->owed);
     if (r < 0) {
         tracker_close(t);
         return error_set_errno(err, -r, "cannot watch %s", options->root);
@@ -348,6 +364,7 @@ void tracker_close(struct tracker *t)
     if (t->dirs.root)
         forget_all(t);
     pending_release(&t->pending);
+    owed_release(&t->owed);
     names_release(&t->names);
     inotify_source_close(&t->source);
     close(t->root_fd);

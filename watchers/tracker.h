@@ -35,6 +35,7 @@
 #include "watchers/inotify_source.h"
 #include "watchers/moves.h"
 #include "watchers/names.h"
+#include "watchers/owed.h"
 #include "watchers/pending.h"
 #include "watchers/scope.h"
 #include "watchers/sink.h"
@@ -59,6 +60,9 @@ struct tracker_options {
     int64_t batch_ms;
     bool existing;   /* start with a resync and report what exists */
     bool keep_names; /* the file system is NFS, see names.h */
+
+    struct announce *announce; /* the caller's; NULL: a listener */
+    enum change_reason owed; /* not 0: the others are told of a resync of everything, see owed.h */
 };
 
 struct tracker {
@@ -102,6 +106,9 @@ struct tracker {
         uint64_t ticket, nonce; /* ticket 0: none */
     } pings[2];
 
+    uint64_t wanted, marked, told; /* tickets: to be told of; on their way; see tracker_mark() */
+    struct owed owed;
+
     struct blind blind;
     unsigned blind_logged;
     uint64_t events, changes, overflows, resyncs;
@@ -119,11 +126,15 @@ int tracker_step(struct tracker *tracker, struct error *err);
  * has been noted as pending. That takes a walk through the kernel's queue, not a pause in it. */
 uint64_t tracker_ticket(struct tracker *tracker);
 
+/* The same, and tracker->told reaches the ticket when all those changes were handed to the sink and
+ * to announce. */
+uint64_t tracker_mark(struct tracker *tracker);
+
 /* Answer with a pong behind every change that happened before. Two wait at most: a newer ping
  * replaces the second. */
 void tracker_ping(struct tracker *tracker, uint64_t nonce);
 
-/* Tell everything that is pending now, as far as the sink takes it. */
+/* Tell everything that is pending now, as far as the sink takes it, and what is owed. */
 int tracker_drain(struct tracker *tracker);
 
 uint32_t tracker_scanning(const struct tracker *tracker); /* directories still to be read */

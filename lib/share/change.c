@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/bytes.h"
 #include "lib/cleanup.h"
@@ -75,6 +76,15 @@ static bool is_valid(const struct change *c)
            (c->op == CHANGE_RESYNC) == (c->reason != CHANGE_REASON_NONE) &&
            (c->op == CHANGE_RENAME) == (c->from && *c->from) && path_is_clean(c->path) &&
            (!c->from || path_is_clean(c->from));
+}
+
+int64_t change_time_ns(const struct statx_timestamp *time)
+{
+    int64_t ns;
+    if (__builtin_mul_overflow(time->tv_sec, (int64_t)1000000000, &ns) ||
+        __builtin_add_overflow(ns, (int64_t)time->tv_nsec, &ns))
+        return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
 }
 
 static uint8_t *put_text(uint8_t *p, const char *text, size_t length)

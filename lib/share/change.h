@@ -87,6 +87,10 @@ const char *change_op_name(enum change_op op);
 const char *change_reason_name(enum change_reason reason);
 const char *change_source_name(enum change_source source);
 
+/* As the fields mtime_ns and ctime_ns; what does not fit becomes the nearest that does. */
+struct statx_timestamp;
+int64_t change_time_ns(const struct statx_timestamp *time);
+
 /* Bytes written, or -EINVAL (a field is out of bounds) or -EMSGSIZE. */
 int change_encode(const struct change *change, uint8_t *buffer, size_t size);
 int change_decode(const uint8_t *data, size_t length, struct change *ret_change);

@@ -14,6 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/share/journal_reader.h"
 #include "lib/share/layout.h"
+#include "lib/share/slot.h"
 #include "lib/test_hook.h"
 
 enum { NEXT_BYTES = 32 };
@@ -161,6 +162,8 @@ int journal_writer_append(struct journal_writer *w, uint16_t type, const void *p
         return -EMSGSIZE;
     if (w->pending_bytes + journal_record_bytes(length) > JOURNAL_PENDING_MAX)
         return -ENOBUFS;
+    if (w->appended >= SLOT_SEQUENCE_MAX)
+        return -EOVERFLOW;
     journal_record_encode(type, ++w->appended, payload, length, w->pending + w->pending_bytes);
     w->pending_bytes += journal_record_bytes(length);
     *ret_sequence = w->appended;
@@ -301,16 +304,17 @@ static int find_end(struct journal_writer *w, int feed_fd, uint32_t segment)
     w->header.segment = journal_reader_segment(reader);
     w->sequence = w->appended = journal_reader_sequence(reader);
     w->offset = journal_reader_offset(reader);
+    strcpy(w->header.observer, journal_reader_observer(reader));
     return w->offset > 0 ? 0 : -EBADMSG; /* its HEADER was synced before anything named it */
 }
 
-int journal_writer_recover(int feed_fd, unsigned slot, uint32_t epoch, const char *observer,
+int journal_writer_recover(int feed_fd, unsigned slot, uint32_t epoch,
                            const struct journal_limits *limits, uint32_t segment,
                            struct journal_writer **ret_writer)
 {
     _cleanup_(close_writer_p) struct journal_writer *w = NULL;
     char name[JOURNAL_NAME_MAX];
-    int r = new_writer(slot, epoch, observer, limits, &w);
+    int r = new_writer(slot, epoch, "", limits, &w);
     if (r == 0)
         r = find_end(w, feed_fd, segment);
     if (r == 0)

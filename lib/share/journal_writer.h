@@ -2,7 +2,7 @@
  * journal_writer: the one writer of a member's journal.
  *
  *     r = journal_writer_create(feed_fd, slot, epoch, task, &limits, &writer);     // a new epoch
- *     r = journal_writer_recover(feed_fd, slot, epoch, task, &limits, slot.segment, &writer);
+ *     r = journal_writer_recover(feed_fd, slot, epoch, &limits, slot.segment, &writer);
  *     journal_writer_append(writer, JOURNAL_CHANGE, payload, length, &sequence);   // into memory
  *     r = journal_writer_commit(writer);         // on the server, with fsync
  *     ... only now may the slot say journal_writer_sequence(writer) ...
@@ -41,11 +41,11 @@ int journal_writer_create(int feed_fd, unsigned slot, uint32_t epoch, const char
                           const struct journal_limits *limits, struct journal_writer **ret_writer);
 
 /* segment: any that still exists, best the one that the slot names. -EBADMSG: damaged. */
-int journal_writer_recover(int feed_fd, unsigned slot, uint32_t epoch, const char *observer,
+int journal_writer_recover(int feed_fd, unsigned slot, uint32_t epoch,
                            const struct journal_limits *limits, uint32_t segment,
                            struct journal_writer **ret_writer);
 
-/* type: JOURNAL_CHANGE or JOURNAL_NOTICE. -EMSGSIZE, -ENOBUFS. */
+/* type: JOURNAL_CHANGE or JOURNAL_NOTICE. -EMSGSIZE, -ENOBUFS, -EOVERFLOW: no sequence is left. */
 int journal_writer_append(struct journal_writer *writer, uint16_t type, const void *payload,
                           size_t length, uint64_t *ret_sequence);
 int journal_writer_commit(struct journal_writer *writer);

@@ -101,6 +101,7 @@ struct watch_blind {
 struct watch_feed_status {
     uint32_t peers;            /* joined slots of others */
     uint32_t announce_pending; /* records not yet in the slot */
+    uint32_t announce_error;   /* errno: why they are not, and are tried again; 0 it works */
     uint32_t poll_us;          /* what the last poll took */
     uint64_t poll_sent_ms;     /* when the last poll that came back was sent; 0: none has */
     uint64_t fresh_ms;         /* when the last poll was sent whose news are delivered; 0: none */
