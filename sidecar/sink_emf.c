@@ -13,18 +13,24 @@
 #include "lib/line_queue.h"
 #include "sidecar/sinks.h"
 
-enum { STDOUT_BUFFER_BYTES = 256 * 1024, ARRAY_MAX = 100, DRAIN_MAX_MS = 350 };
+enum {
+    STDOUT_BUFFER_BYTES = 256 * 1024,
+    LINE_BYTES_MAX = 16 * 1024 - 1, /* Docker cuts a longer line in pieces, which are no JSON */
+    ARRAY_MAX = 100,
+    ARRAY_LEAST = 6,
+    DRAIN_MAX_MS = 350,
+};
 
 /*
  * The specification knows plain numbers, and arrays of at most 100. With more samples than that the
  * object of Values and Counts is left, which the collector of AWS sends too (awsemfexporter).
  */
-static json_t *distribution_json(const struct distribution *full)
+static json_t *distribution_json(const struct distribution *full, size_t array_max)
 {
     struct distribution merged = *full, *d = &merged;
-    distribution_shrink(d, ARRAY_MAX);
+    distribution_shrink(d, array_max);
     json_t *values = json_array(), *counts = json_array();
-    bool plain = d->count <= ARRAY_MAX;
+    bool plain = d->count <= array_max;
     for (size_t i = 0; i < d->n; i++) {
         for (uint64_t n = plain ? d->counts[i] : 1; n > 0; n--)
             json_array_append_new(values, json_double(d->values[i]));
@@ -40,13 +46,14 @@ static json_t *distribution_json(const struct distribution *full)
 }
 
 /* NULL: nothing to tell. */
-static json_t *value_json(const struct metric *metric, const struct metric_cell *cell)
+static json_t *value_json(const struct metric *metric, const struct metric_cell *cell,
+                          size_t array_max)
 {
     if (!cell->known || !cell->sent)
         return NULL;
     if (metric->kind != METRIC_DISTRIBUTION)
         return json_double(cell->interval);
-    return cell->values->n ? distribution_json(cell->values) : NULL;
+    return cell->values->n ? distribution_json(cell->values, array_max) : NULL;
 }
 
 static void add_dimension(json_t *root, json_t *names, const char *name, const char *value)
@@ -57,7 +64,8 @@ static void add_dimension(json_t *root, json_t *names, const char *name, const c
     json_array_append_new(names, json_string(name));
 }
 
-char *emf_render(const struct metrics_view *view, const struct metric_group *group)
+static char *render(const struct metrics_view *view, const struct metric_group *group,
+                    size_t array_max)
 {
     _cleanup_json_ json_t *root = json_object();
     json_t *metrics = json_array(), *dimensions = json_array();
@@ -72,7 +80,7 @@ char *emf_render(const struct metrics_view *view, const struct metric_group *gro
 
     for (size_t i = 0; i < view->n_metrics; i++) {
         const struct metric *metric = &view->table[i];
-        json_t *value = value_json(metric, &group->cells[i]);
+        json_t *value = value_json(metric, &group->cells[i], array_max);
         if (!value)
             continue;
         json_object_set_new(root, metric->name, value);
@@ -82,6 +90,18 @@ char *emf_render(const struct metrics_view *view, const struct metric_group *gro
     if (json_array_size(metrics) == 0)
         return NULL;
     return json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(9));
+}
+
+char *emf_render(const struct metrics_view *view, const struct metric_group *group)
+{
+    size_t array_max = ARRAY_MAX;
+    char *line = render(view, group, array_max);
+    while (line && strlen(line) > LINE_BYTES_MAX && array_max / 2 >= ARRAY_LEAST) {
+        free(line);
+        array_max /= 2;
+        line = render(view, group, array_max);
+    }
+    return line;
 }
 
 struct emf {

@@ -360,6 +360,30 @@ static void test_emf_distributions(void **state)
     metrics_close(metrics, 0);
 }
 
+/* All metrics with many different values each: the line stays in one piece and loses no sample. */
+static void test_emf_line_is_never_cut(void **state)
+{
+    static const int samples[] = {90, 5000};
+    for (size_t s = 0; s < ARRAY_LEN(samples); s++) {
+        struct metrics *metrics = open_metrics();
+        struct metric_group *data = metrics_add_mount(metrics, "/data", "fs-0123456789abcdef0");
+        fill(metrics, data);
+        for (size_t i = 0; i < METRIC_N; i++)
+            for (int n = 0; metrics_table[i].kind == METRIC_DISTRIBUTION && n < samples[s]; n++)
+                metrics_observe(data, i, 1000.0 / (n + 3));
+        struct metrics_view view;
+        metrics_look(metrics, &view);
+        _cleanup_free_ char *text = emf_render(&view, data);
+        assert_in_range(strlen(text), 4096, 16383);
+        _cleanup_json_ json_t *root = json_loads(text, 0, NULL);
+        json_t *value = json_object_get(root, "NfsLockTime");
+        assert_true(value_of(value, "Count") == samples[s] + 1);
+        assert_true(value_of(value, "Min") <= 1.5);
+        assert_true(value_of(value, "Max") > 333.333 && value_of(value, "Max") < 333.334);
+        metrics_close(metrics, 0);
+    }
+}
+
 static void test_prometheus(void **state)
 {
     struct metrics *metrics = open_metrics();
@@ -470,6 +494,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_include_is_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_emf_dimensions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_emf_distributions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_emf_line_is_never_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prometheus, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prometheus_operations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_condition, set_up, tear_down),
