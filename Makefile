@@ -142,18 +142,28 @@ integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings $(BUILD)/tests/man-me
 chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
 	$(Q)BUILD=$(TEST_BUILD_DIR) WATCH_PAIRS=1000000 tests/integration/test_watch_limits.py memory
 
+chaos-feed: all cluster-tools ## storms on two hosts with kills, cuts and restarts: SEEDS=1 OPS=200000, first seed SEED
+	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos tests/cluster/chaos/feed.py
+	$(Q)cat $(BUILD)/chaos/feed/report
+
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
-CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent nfsprobe uml-xstate.so)
+CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail nfsprobe storm uml-xstate.so)
 CLUSTER_ARGS  ?=
 
-cluster: all cluster-tools ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
+cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
 	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/run --build $(BUILD) $(CLUSTER_ARGS)
 	$(Q)$(if $(CLUSTER_ARGS),,BUILD=$(BUILD) tests/as-root tests/cluster/selftest --build $(BUILD))
 
 cluster-tools: $(CLUSTER_TOOLS)
 
+# To prove that the checker of the feed notices what is left out.
+cluster-hooks:
+	$(Q)$(MAKE) --no-print-directory HOOKS=1 BUILD=$(BUILD)-hooks $(BUILD)-hooks/efs-sidecar $(BUILD)-hooks/efs-watch
+
 $(BUILD)/tests/cluster-agent: $(call obj,tests/cluster/agent.c)
+$(BUILD)/tests/feedtail: $(call obj,tests/cluster/feedtail.c)
 $(BUILD)/tests/nfsprobe: $(call obj,tests/cluster/nfsprobe.c)
+$(BUILD)/tests/storm: $(call obj,tests/cluster/storm.c)
 $(CLUSTER_TOOLS): override SAN := # the programs under test are sanitized, not the tools
 $(BUILD)/tests/uml-xstate.so: EXTRA_CFLAGS += -fPIC
 $(BUILD)/tests/uml-xstate.so: $(call obj,tests/cluster/uml-xstate.c)
@@ -163,7 +173,7 @@ $(CLUSTER_TOOLS):
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter %.so,$@),-shared $(LDFLAGS),$(ALL_LDFLAGS)) -o $@ $^
 
 # ---- bench: one program or script per claim ----
-BENCHES     := $(notdir $(filter-out %.c %.py %.md,$(wildcard bench/*)))
+BENCHES     := $(notdir $(filter-out %.c %.py %.js %.md,$(wildcard bench/*)))
 BENCH_TOOLS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 
 bench: all cluster-tools bench-tools ## measure what the design claims (BENCH="NAME ..." for some of it)
@@ -267,4 +277,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test cluster cluster-tools clean help bench bench-tools
+.PHONY: all chaos-feed fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test cluster cluster-hooks cluster-tools clean help bench bench-tools

@@ -151,6 +151,15 @@ class Process:
     def stderr(self):
         return self.chunks[ERR].decode(errors="replace")
 
+    def take_output(self):
+        """The whole lines that it has written to stdout since the last call; they are forgotten here."""
+        with news:
+            out = self.chunks[OUT]
+            end = out.rfind(b"\n") + 1
+            data = bytes(out[:end])
+            del out[:end]
+        return data.decode(errors="replace")
+
     @property
     def output(self):
         """All it has written so far."""

@@ -44,7 +44,7 @@ class Network:
 
 
 class Cluster:
-    def __init__(self, top, build, results, hosts, boot_timeout):
+    def __init__(self, top, build, results, hosts, boot_timeout, host_memory):
         self.top, self.build, self.boot_timeout = top, build, boot_timeout
         self.here = os.path.join(top, "tests/cluster")
         self.path = f"{build}:{build}/tests:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -55,7 +55,7 @@ class Cluster:
         self.prepare_sandbox()
         self.network = Network()
         self.server = Server(self, f"{SCRATCH}/export.img")
-        self.hosts = [Host(self, n + 1) for n in range(hosts)]
+        self.hosts = [Host(self, n + 1, host_memory) for n in range(hosts)]
 
     def host(self, number):
         """Task host `number`, from 1."""

@@ -39,9 +39,9 @@ class Mounts:
 class Host(Mounts, Machine):
     """cluster.host(n). One tap is its own, one each are for its namespaces."""
 
-    def __init__(self, cluster, number):
+    def __init__(self, cluster, number, memory):
         macs = [f"02:00:00:00:{n:02x}:{number + 1:02x}" for n in range(NAMESPACES_MAX + 1)]
-        super().__init__(cluster, f"task{number}", number, macs, memory="256M")
+        super().__init__(cluster, f"task{number}", number, macs, memory)
         self.number = number
         self.namespaces = {}
         self.delayed = False

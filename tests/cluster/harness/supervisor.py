@@ -45,7 +45,7 @@ class Worker:
         self.process = subprocess.Popen(
             ["unshare", "--pid", "--fork", "--kill-child", "--net", "--mount", "--mount-proc", "--",
              sys.executable, "-B", "-m", "harness.worker", options.top, options.build, results,
-             str(options.hosts), str(options.boot_timeout)],
+             str(options.hosts), str(options.boot_timeout), options.memory],
             cwd=os.path.join(options.top, "tests/cluster"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.stderr, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
         self.log_path = self.stderr.name

@@ -15,12 +15,12 @@ from .errors import Broken
 from .scenario import Scenario, run_scenario
 
 
-def main(top, build, results, hosts, boot_timeout):
+def main(top, build, results, hosts, boot_timeout, memory):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a scenario prints is not an answer
     try:
-        cluster = Cluster(top, build, results, int(hosts), float(boot_timeout))
+        cluster = Cluster(top, build, results, int(hosts), float(boot_timeout), memory)
         cluster.boot()
     except (Broken, OSError) as e:
         print(json.dumps({"broken": str(e)}), file=answers)
