@@ -51,6 +51,9 @@ static const struct setting table[] = {
 
     {"state.dir", SETTING_TEXT, SIDE | WATCH, AT(state_dir), ".efs-sidecar", 1, 255, NULL,
      "Name of the state directory on each mount"},
+    {"state.mount", SETTING_PATH, SIDE, AT(state_mount), "", 0, 0, NULL,
+     "Where a volume of its own for the state directories is mounted, so that the shared "
+     "directories may be read-only; every one of them then needs its file system id"},
     {"state.gid", SETTING_COUNT, SIDE | WATCH, AT(state_gid), "-1", -1, ID_MAX, NULL,
      "Group of what the sidecar makes on the share; -1 leaves it as created"},
     {"task.root", SETTING_TEXT, SIDE | WATCH, AT(tasks_dir), "tasks", 1, CONFIG_TEXT_MAX - 1, NULL,
@@ -95,9 +98,13 @@ static const struct setting table[] = {
      NULL, "A call that has not come back after this long makes the mount stalled"},
     {"canary.interval", SETTING_DURATION, SIDE, AT(canary_interval_ms), "5m", 0, 1 * DAY, NULL,
      "How often a small file is written and synced, to measure it; 0 for never"},
-    {"lease.proof_interval", SETTING_DURATION, SIDE, AT(proof_interval_ms), "60s", 1 * SECOND,
+    {"lease.proof_interval", SETTING_DURATION, SIDE, AT(proof_interval_ms), "120s", 1 * SECOND,
      10 * MINUTE, NULL,
-     "How often this task's slot on the board is proven to be held (one GETATTR and one READ)"},
+     "How often this task's slot on the board is proven to be held (one GETATTR and one READ) while "
+     "nothing is held under it"},
+    {"lease.fence", SETTING_DURATION, SIDE, AT(fence_ms), "30s", 5 * SECOND, 10 * MINUTE, NULL,
+     "How long after its last proof a host that lost its locks may still act; the others wait that "
+     "long before they take over what it held"},
 
     {"watch.enabled", SETTING_BOOL, SIDE, AT(watch_enabled), "true", 0, 0, NULL,
      "Watch for changes (not in the observe profile)"},

@@ -32,6 +32,7 @@ struct settings {
 
     /* on the share */
     char *state_dir, *tasks_dir;
+    char *state_mount; /* "" = each mount itself */
     mode_t task_dir_mode;
     int64_t state_gid; /* -1 = leave as created */
 
@@ -48,6 +49,7 @@ struct settings {
 
     /* the sidecar's mounts */
     int64_t probe_interval_ms, stall_after_ms, canary_interval_ms, proof_interval_ms;
+    int64_t fence_ms;
 
     /* watching */
     bool watch_enabled;

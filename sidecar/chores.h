@@ -34,6 +34,8 @@ struct chore_call {
     const struct place *place;
     bool on_nfs, has_slot;
     unsigned slot;
+    uint32_t epoch;
+    uint64_t root_inode; /* found by the probe */
 
     int64_t took_us;
     struct error err; /* code 0: it worked */

@@ -8,8 +8,8 @@
 #include "lib/backoff.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/ofd.h"
-#include "lib/share/board.h"
 
 enum {
     RETRY_FIRST_MS = 1000,
@@ -24,6 +24,8 @@ enum lease_state {
     LEASE_WAITING, /* for retry_ms */
     LEASE_TAKING,
     LEASE_HELD,
+    LEASE_LEAVING, /* the slot is being written as left */
+    LEASE_PARTING, /* until nobody else has the descriptor */
     LEASE_CLOSING,
     LEASE_STOPPED,
 };
@@ -31,9 +33,9 @@ enum lease_state {
 struct lease {
     struct lease_options options;
     enum lease_state state;
-    bool on_nfs, in_flight, stopping;
-    int fd;
-    unsigned slot;
+    bool on_nfs, in_flight, stopping, clean, fenced;
+    struct membership member;
+    int64_t interval_ms; /* between proofs */
     int64_t retry_ms, sent_ms, proven_ms;
     uint64_t proofs;        /* sent */
     int64_t silence_ms;     /* the longest since the last proof */
@@ -46,8 +48,7 @@ struct lease_call {
     struct lease *lease;
     const struct place *place;
     bool on_nfs;
-    int fd;
-    unsigned slot;
+    struct membership member;
     int64_t sent_ms;
     struct error err;
 };
@@ -59,7 +60,8 @@ int lease_new(const struct lease_options *options, struct lease **ret_lease)
         return -ENOMEM;
     *lease = (struct lease){
         .options = *options,
-        .fd = -1,
+        .member = {.fd = -1},
+        .interval_ms = options->place->settings->proof_interval_ms,
         .retry = {.first_ms = RETRY_FIRST_MS, .most_ms = RETRY_MOST_MS},
         .shared = {.first_ms = SHARED_FIRST_MS, .most_ms = SHARED_MOST_MS},
     };
@@ -87,8 +89,15 @@ static void say_held(struct lease *lease)
 {
     if (lease->proofs_wanted > 0)
         return; /* what was said about the loss stands */
-    conditions_set(lease->options.conditions, CONDITION_LOCKS_READY, CONDITION_TRUE, "SlotHeld",
-                   "slot %u of the board is held", lease->slot);
+    if (lease->member.twin < 0)
+        conditions_set(lease->options.conditions, CONDITION_LOCKS_READY, CONDITION_TRUE, "SlotHeld",
+                       "slot %u of the board is held", lease->member.slot);
+    else
+        conditions_set(lease->options.conditions, CONDITION_LOCKS_READY, CONDITION_TRUE, "SlotHeld",
+                       "slot %u of the board is held, and slot %d is said to be held by another "
+                       "task named %s: they use one write directory. Give each its own task.name",
+                       lease->member.slot, lease->member.twin,
+                       lease->options.place->settings->task_name);
 }
 
 static void submit(struct lease *lease, const struct job *job);
@@ -98,7 +107,7 @@ static void submit(struct lease *lease, const struct job *job);
 static int close_run(void *arg)
 {
     struct lease_call *call = arg;
-    return close(call->fd) < 0 ? -errno : 0;
+    return close(call->member.fd) < 0 ? -errno : 0;
 }
 
 static void close_done(void *arg, enum work_outcome outcome, int result)
@@ -107,7 +116,7 @@ static void close_done(void *arg, enum work_outcome outcome, int result)
     lease->in_flight = false;
     if (outcome != WORK_DONE)
         return;
-    lease->fd = -1;
+    lease->member.fd = -1;
     lease->state = lease->stopping ? LEASE_STOPPED : LEASE_WAITING;
 }
 
@@ -118,11 +127,60 @@ static const struct job close_job = {
     .release = free,
 };
 
-static void close_and_retry(struct lease *lease, int64_t after_ms)
+/* A slot is owned by a description, so all who have it must be gone before another is taken. */
+static void part(struct lease *lease)
 {
-    lease->retry_ms = clock_now_ms() + after_ms;
+    lease->state = LEASE_PARTING;
+    if (lease->options.in_use(lease->options.arg))
+        return;
     lease->state = LEASE_CLOSING;
     submit(lease, &close_job);
+}
+
+static void part_and_retry(struct lease *lease, int64_t after_ms)
+{
+    lease->retry_ms = clock_now_ms() + after_ms;
+    lease->fenced = false;
+    lease->options.lost(lease->options.arg);
+    part(lease);
+}
+
+/* ---- leave ---- */
+
+static int leave_run(void *arg)
+{
+    struct lease_call *call = arg;
+    return membership_leave(&call->member);
+}
+
+static void leave_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct lease *lease = ((struct lease_call *)arg)->lease;
+    lease->in_flight = false;
+    if (outcome != WORK_DONE)
+        return;
+    if (result < 0)
+        log_warn("slot %u of %s cannot be written as left (%s): the other tasks will look for what "
+                 "this one may not have told",
+                 lease->member.slot, lease->options.place->path, error_name(-result));
+    part(lease);
+}
+
+static const struct job leave_job = {
+    .what = "giving the slot on the board back",
+    .run = leave_run,
+    .done = leave_done,
+    .release = free,
+};
+
+static void leave(struct lease *lease)
+{
+    if (!lease->clean) {
+        part(lease);
+        return;
+    }
+    lease->state = LEASE_LEAVING;
+    submit(lease, &leave_job);
 }
 
 /* ---- losing it ---- */
@@ -133,7 +191,7 @@ static void lose(struct lease *lease, int code)
         say(lease, CONDITION_FALSE, "BoardRemoved",
             "the state directory or its board was removed while tasks were using it; it is made "
             "again. Leave the state directory (state.dir) alone");
-        close_and_retry(lease, backoff_next_ms(&lease->retry));
+        part_and_retry(lease, backoff_next_ms(&lease->retry));
         lease->options.gone(lease->options.arg);
         return;
     }
@@ -143,7 +201,7 @@ static void lose(struct lease *lease, int code)
                        "the mount did not answer for %lld s and the server gave this host's locks "
                        "away; a new slot is taken. Find out why the mount did not answer",
                        (long long)(lease->silence_ms / 1000));
-        close_and_retry(lease, backoff_next_ms(&lease->retry));
+        part_and_retry(lease, backoff_next_ms(&lease->retry));
         return;
     }
     lease->proofs_wanted = PROOFS_TO_TRUST;
@@ -153,7 +211,7 @@ static void lose(struct lease *lease, int code)
         "network namespaces of their own and one host name. Give each an id of its own "
         "(nfs.nfs4_unique_id, or /sys/fs/nfs/net/nfs_client/identifier in its namespace), or "
         "place one such task on a host");
-    close_and_retry(lease, backoff_next_ms(&lease->shared));
+    part_and_retry(lease, backoff_next_ms(&lease->shared));
 }
 
 /* ---- proof ---- */
@@ -161,7 +219,7 @@ static void lose(struct lease *lease, int code)
 static int prove_run(void *arg)
 {
     struct lease_call *call = arg;
-    return ofd_prove(call->fd);
+    return ofd_prove(call->member.fd);
 }
 
 /* EIO is how the NFS client says that the lock is gone; a local disk means something else by it. */
@@ -179,7 +237,9 @@ static void prove_done(void *arg, enum work_outcome outcome, int result)
         return;
     lease_note_silence(lease, clock_now_ms() - call->sent_ms);
     if (lease->stopping) {
-        close_and_retry(lease, 0);
+        leave(lease);
+    } else if (lease->fenced) {
+        lose(lease, is_loss(lease, result) ? result : -EIO);
     } else if (result == 0) {
         lease->proven_ms = call->sent_ms;
         lease->silence_ms = 0;
@@ -192,7 +252,7 @@ static void prove_done(void *arg, enum work_outcome outcome, int result)
     } else {
         conditions_set(lease->options.conditions, CONDITION_LOCKS_READY, CONDITION_UNKNOWN,
                        "ProofFailed", "whether slot %u of the board is held cannot be told: %s",
-                       lease->slot, strerror(-result));
+                       lease->member.slot, strerror(-result));
     }
 }
 
@@ -208,28 +268,7 @@ static const struct job prove_job = {
 static int take_run(void *arg)
 {
     struct lease_call *call = arg;
-    const struct place *place = call->place;
-    _cleanup_close_ int state_fd = -1, fd = -1;
-
-    int r = place_open_state(place, &state_fd, &call->err);
-    if (r < 0)
-        return r;
-    r = board_open(state_fd, call->on_nfs, &fd);
-    if (r < 0)
-        return error_set_errno(&call->err, -r, "the board on %s cannot be opened", place->path);
-    r = board_take(fd, board_first_choice(place->settings->task_name), &call->slot);
-    if (r == -EUSERS)
-        return error_set(&call->err, EUSERS, "all %d slots of the board on %s are taken",
-                         BOARD_SLOTS, place->path);
-    if (r < 0)
-        return error_set_errno(&call->err, -r, "the board on %s cannot be locked", place->path);
-    call->sent_ms = clock_now_ms();
-    r = ofd_prove(fd);
-    if (r < 0)
-        return error_set_errno(&call->err, -r, "the lock on the board of %s cannot be proven",
-                               place->path);
-    call->fd = take_fd(&fd);
-    return 0;
+    return membership_take(call->place, call->on_nfs, &call->member, &call->err);
 }
 
 static void take_failed(struct lease *lease, const struct lease_call *call)
@@ -239,6 +278,8 @@ static void take_failed(struct lease *lease, const struct lease_call *call)
         const char *reason, *advice;
     } causes[] = {
         {EUSERS, "BoardFull", "At most 256 tasks can share a state directory"},
+        {EXDEV, "ForeignState", ""},
+        {EPROTONOSUPPORT, "StateNewer", ""},
         {EACCES, "PermissionDenied", "Let all tasks have one group and set state.gid to it"},
         {EPERM, "PermissionDenied", "Let all tasks have one group and set state.gid to it"},
         {ENOLCK, "NoLocks", "The server hands out no locks: the mount must be NFSv4.1"},
@@ -253,6 +294,7 @@ static void take_failed(struct lease *lease, const struct lease_call *call)
     if (lease->proofs_wanted == 0)
         conditions_set(lease->options.conditions, CONDITION_LOCKS_READY, CONDITION_FALSE, reason,
                        "%s. %s", call->err.text, advice);
+    lease->options.trouble(lease->options.arg);
     lease->state = LEASE_WAITING;
     lease->retry_ms = clock_now_ms() + backoff_next_ms(&lease->retry);
     if (call->err.code == ENOENT || call->err.code == ESTALE)
@@ -272,17 +314,17 @@ static void take_done(void *arg, enum work_outcome outcome, int result)
             lease->state = LEASE_STOPPED;
         return;
     }
-    lease->fd = call->fd;
-    lease->slot = call->slot;
-    lease->proven_ms = call->sent_ms;
+    lease->member = call->member;
+    lease->proven_ms = lease->sent_ms = call->member.sent_ms;
     lease->silence_ms = 0;
     lease->state = LEASE_HELD;
     if (lease->stopping) {
-        close_and_retry(lease, 0);
+        lease->clean = true; /* nothing was announced under it */
+        leave(lease);
         return;
     }
     say_held(lease);
-    lease->options.taken(lease->options.arg, lease->slot);
+    lease->options.taken(lease->options.arg, &lease->member);
 }
 
 /* A slot that came after its time was given up with the lease goes back. */
@@ -290,7 +332,7 @@ static void take_late(void *arg, int result)
 {
     struct lease_call *call = arg;
     if (result == 0)
-        close(call->fd);
+        close(call->member.fd);
 }
 
 static const struct job take_job = {
@@ -314,7 +356,7 @@ static void submit(struct lease *lease, const struct job *job)
         .lease = lease,
         .place = lease->options.place,
         .on_nfs = lease->on_nfs,
-        .fd = lease->fd,
+        .member = lease->member,
         .sent_ms = clock_now_ms(),
     };
     lease->in_flight = work_pool_submit(lease->options.pool, job, call, CLOCK_NEVER) == 0;
@@ -333,8 +375,7 @@ void lease_start(struct lease *lease, bool on_nfs)
 
 static void check_age(struct lease *lease)
 {
-    const struct settings *settings = lease->options.place->settings;
-    if (proof_age_ms(lease) > settings->proof_interval_ms + settings->stall_after_ms)
+    if (proof_age_ms(lease) > lease->interval_ms + lease->options.place->settings->stall_after_ms)
         conditions_set(lease->options.conditions, CONDITION_LOCKS_READY, CONDITION_UNKNOWN,
                        "ProofOverdue",
                        "the slot was last proven %lld s ago: the mount does not answer",
@@ -359,11 +400,17 @@ void lease_tick(struct lease *lease)
         submit(lease, &take_job);
         break;
     case LEASE_HELD:
-        if (now_ms - lease->sent_ms >= lease->options.place->settings->proof_interval_ms) {
+        if (lease->fenced || now_ms - lease->sent_ms >= lease->interval_ms) {
             lease->sent_ms = now_ms;
             lease->proofs++;
             submit(lease, &prove_job);
         }
+        break;
+    case LEASE_LEAVING:
+        submit(lease, &leave_job);
+        break;
+    case LEASE_PARTING:
+        part(lease);
         break;
     case LEASE_CLOSING:
         submit(lease, &close_job);
@@ -385,16 +432,27 @@ uint64_t lease_proofs(const struct lease *lease)
     return lease->proofs;
 }
 
-void lease_stop(struct lease *lease)
+void lease_fenced(struct lease *lease)
+{
+    lease->fenced = lease->state == LEASE_HELD; /* the next proof says why */
+}
+
+void lease_set_interval(struct lease *lease, int64_t interval_ms)
+{
+    lease->interval_ms = interval_ms;
+}
+
+void lease_stop(struct lease *lease, bool clean)
 {
     if (lease->stopping)
         return;
     lease->stopping = true;
+    lease->clean = clean;
     if (lease->in_flight)
         return; /* its end goes on from there */
     if (lease->state == LEASE_HELD)
-        close_and_retry(lease, 0);
-    else
+        leave(lease);
+    else if (lease->state != LEASE_PARTING && lease->state != LEASE_CLOSING)
         lease->state = LEASE_STOPPED;
 }
 

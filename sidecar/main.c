@@ -45,6 +45,17 @@ static int name_task(struct settings *settings, struct config_report *report)
     return 0;
 }
 
+/* On a volume for all file systems each needs a name of its own. */
+static void check_state_mount(const struct settings *settings, struct config_report *report)
+{
+    for (size_t i = 0; *settings->state_mount && i < settings->mounts.n; i++)
+        if (!*settings->mounts.mounts[i].file_system_id)
+            config_error(report,
+                         "state.mount: %s needs its file system id, because its state lies in a "
+                         "directory named after it: write %s=fs-... in mounts",
+                         settings->mounts.mounts[i].path, settings->mounts.mounts[i].path);
+}
+
 /* What only the sidecar needs to be right. All errors at once. */
 static int check(struct settings *settings, char **paths, int n, struct config_report *report)
 {
@@ -62,6 +73,7 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
                      "task.root: \"%s\" is not a path below the mount: it must be relative, "
                      "without \"..\" or \".\"",
                      settings->tasks_dir);
+    check_state_mount(settings, report);
     if (!*settings->run_dir)
         config_error(report, "run_dir: it must not be empty");
     api_check(settings, report);

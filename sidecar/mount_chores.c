@@ -49,7 +49,7 @@ static void done_link_root(void *owner, const struct chore_call *call)
 
 static int run_probe(struct chore_call *call)
 {
-    return probe_attributes(call->place, &call->err);
+    return probe_attributes(call->place, &call->root_inode, &call->err);
 }
 
 static void plan_canary(struct mount_work *work, int64_t in_ms)
@@ -62,29 +62,51 @@ static void plan_canary(struct mount_work *work, int64_t in_ms)
 static void begin(struct mount_work *work)
 {
     work->begun = true;
-    if (work->coordinates && work->place.writable)
+    bool makes = work->coordinates && place_has_state(&work->place);
+    if (makes)
         plan(work, CHORE_MAKE, 0);
-    else
+    if (!makes || !work->place.writable)
         plan_canary(work, 0);
+}
+
+static bool probes_rarely(const struct mount_work *work)
+{
+    const struct settings *settings = work->options.settings;
+    return settings->profile == PROFILE_OBSERVE || settings->probe_interval_ms == 0;
+}
+
+static void note_answer(struct mount_work *work, int64_t took_us)
+{
+    work->facts.answered = true;
+    work->facts.probe_ms = took_us / 1000;
+    metrics_observe(work->metrics, METRIC_PROBE_LATENCY, (double)took_us / 1000);
+}
+
+static void tell_state_path(struct mount_work *work, uint64_t root_inode)
+{
+    char path[PATH_MAX];
+    if (work->watcher && (place_state_path(&work->place, root_inode, path, sizeof(path)) < 0 ||
+                          watcher_set_state(work->watcher, path) < 0))
+        log_error("the path of the state directory of %s is too long", work->place.path);
 }
 
 static void done_probe(void *owner, const struct chore_call *call)
 {
     struct mount_work *work = owner;
-    const struct settings *settings = work->options.settings;
-    bool rarely = settings->profile == PROFILE_OBSERVE || settings->probe_interval_ms == 0;
-    work->facts.answered = true;
+    int64_t interval_ms = work->options.settings->probe_interval_ms;
+    bool rarely = probes_rarely(work);
     note_silence(work, call);
     own_calls_add(&work->own, OWN_PROBE, 1);
+    note_answer(work, call->took_us);
     work->facts.probe = call->err;
-    work->facts.probe_ms = call->took_us / 1000;
-    metrics_observe(work->metrics, METRIC_PROBE_LATENCY, (double)call->took_us / 1000);
     if (call->err.code)
-        plan(work, CHORE_PROBE,
-             rarely ? PROBE_RETRY_MS : shorter(settings->probe_interval_ms, PROBE_RETRY_MS));
+        plan(work, CHORE_PROBE, rarely ? PROBE_RETRY_MS : shorter(interval_ms, PROBE_RETRY_MS));
     else if (!rarely)
-        plan(work, CHORE_PROBE, settings->probe_interval_ms);
-    if (!call->err.code && !work->begun)
+        plan(work, CHORE_PROBE, interval_ms);
+    if (call->err.code)
+        return;
+    tell_state_path(work, call->root_inode);
+    if (!work->begun)
         begin(work);
 }
 
@@ -96,15 +118,21 @@ static int run_make(struct chore_call *call)
 static void done_make(void *owner, const struct chore_call *call)
 {
     struct mount_work *work = owner;
-    work->facts.canary = call->err;
+    if (work->place.writable)
+        work->facts.canary = call->err;
     if (call->err.code) {
+        conditions_set(&work->conditions, CONDITION_LOCKS_READY, CONDITION_FALSE, "NoState",
+                       "%s. It is tried again", call->err.text);
+        if (work->watcher)
+            watcher_listen(work->watcher);
         plan(work, CHORE_MAKE, backoff_next_ms(&work->make_backoff));
         return;
     }
     backoff_reset(&work->make_backoff);
-    work->made = true;
-    lease_start(work->lease, work->facts.nfs);
-    plan_canary(work, 0);
+    work->made = work->place.writable;
+    lease_start(work->lease, work->state_nfs);
+    if (work->place.writable)
+        plan_canary(work, 0);
 }
 
 static int run_canary(struct chore_call *call)
@@ -130,7 +158,7 @@ static void done_canary(void *owner, const struct chore_call *call)
 
 static int run_member(struct chore_call *call)
 {
-    return taskdirs_write_member(call->place, call->slot, &call->err);
+    return taskdirs_write_member(call->place, call->slot, call->epoch, &call->err);
 }
 
 static void done_member(void *owner, const struct chore_call *call)
@@ -148,7 +176,7 @@ static int run_clean(struct chore_call *call)
 {
     const struct place *place = call->place;
     int r = call->has_slot ? taskdirs_remove_member(place, call->slot, &call->err) : 0;
-    return r == 0 ? probe_remove(place, &call->err) : r;
+    return r == 0 && place->writable ? probe_remove(place, &call->err) : r;
 }
 
 static void done_clean(void *owner, const struct chore_call *call)
@@ -174,7 +202,8 @@ static void prepare(void *owner, struct chore_call *call)
     call->place = &work->place;
     call->on_nfs = work->facts.nfs;
     call->has_slot = work->has_slot;
-    call->slot = work->slot;
+    call->slot = work->member.slot;
+    call->epoch = work->member.epoch;
 }
 
 static bool is_writable(const struct mount_work *work)
@@ -191,6 +220,8 @@ static bool may_start(const void *owner, unsigned chore)
         return false;
     if (work->stopping && chore != CHORE_CLEAN)
         return false;
+    if (chore == CHORE_MAKE || chore == CHORE_MEMBER || chore == CHORE_CLEAN)
+        return mount_chores_has_state(work);
     bool only_asks = chore == CHORE_PROBE || (chore == CHORE_CANARY && !work->place.writable);
     return only_asks || is_writable(work);
 }
@@ -208,18 +239,28 @@ void mount_chores_start_due(struct mount_work *work)
     chores_start_due(&work->chores, may_start);
 }
 
-void mount_chores_slot_taken(void *arg, unsigned slot)
+bool mount_chores_has_state(const struct mount_work *work)
 {
-    struct mount_work *work = arg;
-    work->has_slot = true;
-    work->slot = slot;
+    if (!*work->options.settings->state_mount)
+        return is_writable(work);
+    return work->state_usable && (!work->place.writable || is_writable(work));
+}
+
+void mount_chores_write_member(struct mount_work *work)
+{
     plan(work, CHORE_MEMBER, 0);
 }
 
-void mount_chores_board_gone(void *arg)
+void mount_chores_make_again(struct mount_work *work)
 {
-    struct mount_work *work = arg;
     plan(work, CHORE_MAKE, backoff_next_ms(&work->make_backoff));
+}
+
+void mount_chores_answered(struct mount_work *work, int64_t took_us)
+{
+    note_answer(work, took_us);
+    if (!probes_rarely(work) && !chores_in_flight(&work->chores, CHORE_PROBE))
+        plan(work, CHORE_PROBE, work->options.settings->probe_interval_ms);
 }
 
 void mount_chores_plan_clean(struct mount_work *work)
@@ -229,6 +270,7 @@ void mount_chores_plan_clean(struct mount_work *work)
 
 void mount_chores_check_clean(struct mount_work *work)
 {
-    if (!chores_in_flight(&work->chores, CHORE_CLEAN) && (!work->begun || !is_writable(work)))
+    if (!chores_in_flight(&work->chores, CHORE_CLEAN) &&
+        (!work->begun || !mount_chores_has_state(work)))
         work->cleaned = true;
 }

@@ -1,6 +1,6 @@
 /*
- * mount_chores: what mount_work.c and mount_chores.c share: the state of the work on one mount, and
- * the chores with what follows from their ends. For these two only.
+ * mount_chores: what mount_work.c, mount_chores.c and mount_member.c share: the state of the work
+ * on one mount, and the chores with what follows from their ends. For these three only.
  */
 #ifndef SIDECAR_MOUNT_CHORES_H
 #define SIDECAR_MOUNT_CHORES_H
@@ -42,7 +42,9 @@ struct mount_work {
     struct chores chores;
     struct backoff make_backoff;
     bool begun, made, has_slot, stopping, cleaned;
-    unsigned slot;
+    struct membership member;     /* while has_slot */
+    bool state_nfs, state_usable; /* what the state directory lies on */
+    uint64_t poll_sent_ms;        /* of the last of efs-watch's polls that was counted as a probe */
 
     struct lease *lease;
     struct feed *feed;
@@ -53,13 +55,22 @@ struct mount_work {
     uint32_t dirs_counted;
 };
 
+/* A pool of this work, and the event that says that a call has ended. */
+int mount_work_open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
+                         struct work_pool **ret_pool, struct event **ret_event);
+
 /* Plan the first ones. */
 void mount_chores_init(struct mount_work *work);
 
-/* For the lease, arg is the work. A slot was taken: write who holds it. The board is gone: make it
- * again. */
-void mount_chores_slot_taken(void *arg, unsigned slot);
-void mount_chores_board_gone(void *arg);
+/* Write who holds the slot; make the state directory again, which is gone. */
+void mount_chores_write_member(struct mount_work *work);
+void mount_chores_make_again(struct mount_work *work);
+
+/* The mount answered a call that was not a chore, in so much time: it is as good as a probe. */
+void mount_chores_answered(struct mount_work *work, int64_t took_us);
+
+/* Can the state directory be written? */
+bool mount_chores_has_state(const struct mount_work *work);
 
 /* Start what is due, as far as the mount's state allows it. */
 void mount_chores_start_due(struct mount_work *work);

@@ -7,12 +7,12 @@
 
 #include "lib/clock.h"
 #include "sidecar/mount_chores.h"
+#include "sidecar/mount_member.h"
 #include "sidecar/taskdirs.h"
 
 enum {
     FILE_THREADS = 2, /* a canary that hangs leaves one for the others */
     FILE_QUEUE = 16,
-    LEASE_QUEUE = 4,
 };
 
 /* ---- what follows from what is known ---- */
@@ -27,6 +27,8 @@ static void find_stall(struct mount_work *work)
         oldest_ms = lock_ms;
         what = lock_what;
     }
+    if (work->lease)
+        lease_note_silence(work->lease, oldest_ms);
     bool stalled = oldest_ms > work->facts.stall_after_ms;
     work->facts.stalled_ms = stalled ? oldest_ms : 0;
     work->facts.stalled_call = stalled ? what : NULL;
@@ -79,15 +81,9 @@ static void follow(struct mount_work *work)
         watcher_allow(work->watcher, mount_is_usable(&work->facts) && work->facts.answered &&
                                          !work->facts.probe.code && work->facts.stalled_ms == 0);
     mount_chores_start_due(work);
-    if (work->watcher)
-        watcher_tick(work->watcher);
     if (work->stopping)
         mount_chores_check_clean(work);
-    if (work->lease) {
-        if (work->stopping && work->cleaned)
-            lease_stop(work->lease);
-        lease_tick(work->lease);
-    }
+    mount_member_follow(work);
 }
 
 void mount_work_tick(struct mount_work *work)
@@ -137,6 +133,7 @@ void mount_work_relist(struct mount_work *work, struct mountinfo *table)
         return;
     facts->nfs = mount.nfs;
     facts->read_only = mount.read_only || mount.super_read_only;
+    mount_member_relist(work, table);
     facts->own_mount = strcmp(mount.target, work->place.path) == 0;
     snprintf(work->fstype, sizeof(work->fstype), "%s", mount.fstype);
     note_source(work, mount.source);
@@ -145,8 +142,8 @@ void mount_work_relist(struct mount_work *work, struct mountinfo *table)
 
 /* ---- opening and closing ---- */
 
-static int open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
-                     struct work_pool **ret_pool, struct event **ret_event)
+int mount_work_open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
+                         struct work_pool **ret_pool, struct event **ret_event)
 {
     int r = work_pool_open(work->name, n_threads, queue_max, ret_pool);
     if (r < 0)
@@ -154,29 +151,6 @@ static int open_pool(struct mount_work *work, unsigned n_threads, unsigned queue
     *ret_event =
         event_new(work->options.base, work_pool_fd(*ret_pool), EV_READ | EV_PERSIST, on_pool, work);
     return *ret_event && event_add(*ret_event, NULL) == 0 ? 0 : -ENOMEM;
-}
-
-static int open_lease(struct mount_work *work)
-{
-    if (!work->coordinates)
-        return 0;
-    if (!work->place.writable) {
-        conditions_set(&work->conditions, CONDITION_LOCKS_READY, CONDITION_FALSE, "ReadOnlyMount",
-                       "locks need a mount that can be written; this one is used as :ro");
-        return 0;
-    }
-    int r = open_pool(work, 1, LEASE_QUEUE, &work->locks, &work->locks_event);
-    if (r < 0)
-        return r;
-    const struct lease_options options = {
-        .place = &work->place,
-        .pool = work->locks,
-        .conditions = &work->conditions,
-        .taken = mount_chores_slot_taken,
-        .gone = mount_chores_board_gone,
-        .arg = work,
-    };
-    return lease_new(&options, &work->lease);
 }
 
 static int open_parts(struct mount_work *work)
@@ -188,14 +162,9 @@ static int open_parts(struct mount_work *work)
     metrics_set(work->metrics, METRIC_MOUNT_STALLED, 0); /* the first interval has it too */
     int r = feed_new((size_t)settings->feed_memory_bytes, settings->task_name, &work->feed);
     if (r == 0)
-        r = open_pool(work, FILE_THREADS, FILE_QUEUE, &work->files, &work->files_event);
+        r = mount_work_open_pool(work, FILE_THREADS, FILE_QUEUE, &work->files, &work->files_event);
     work->chores.pool = work->files;
-    if (r == 0)
-        r = open_lease(work);
-    if (r == 0 && work->coordinates && settings->watch_enabled)
-        r = watcher_new(work->options.base, settings, work->place.path, work->feed,
-                        &work->conditions, &work->watcher);
-    return r;
+    return r == 0 ? mount_member_open(work) : r;
 }
 
 static int name_paths(struct mount_work *work, struct error *err)
@@ -221,6 +190,7 @@ int mount_work_open(const struct mount_work_options *options, struct mount_work 
         .settings = settings,
         .path = options->mount->path,
         .name = work->name,
+        .file_system = options->mount->file_system_id,
         .writable = !options->mount->read_only,
         .first_writable = options->first_writable,
     };
@@ -288,15 +258,13 @@ void mount_work_stop(struct mount_work *work)
         return;
     work->stopping = true;
     mount_chores_plan_clean(work);
-    if (work->watcher)
-        watcher_stop(work->watcher);
+    mount_member_stop(work);
     follow(work);
 }
 
 bool mount_work_stopped(const struct mount_work *work)
 {
-    return work->cleaned && (!work->lease || lease_stopped(work->lease)) &&
-           (!work->watcher || watcher_stopped(work->watcher));
+    return work->cleaned && mount_member_stopped(work);
 }
 
 int mount_work_close(struct mount_work *work, int64_t timeout_ms)

@@ -12,24 +12,33 @@
 #include "lib/fs.h"
 #include "lib/share/layout.h"
 
-int probe_attributes(const struct place *place, struct error *err)
+enum { CANARIES_MAX = NAME_MAX + sizeof(LAYOUT_CANARIES) + 2 };
+
+int probe_attributes(const struct place *place, uint64_t *ret_inode, struct error *err)
 {
     struct statx now;
     if (statx(AT_FDCWD, place->path, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &now) < 0)
         return error_set_errno(err, errno, "%s cannot be read", place->path);
     if (!S_ISDIR(now.stx_mode))
         return error_set_errno(err, ENOTDIR, "%s cannot be used", place->path);
+    *ret_inode = now.stx_ino;
     return 0;
+}
+
+/* On the mount itself, wherever the state lies: it is the mount that is asked. */
+static void name_canaries(const struct place *place, char path[CANARIES_MAX])
+{
+    snprintf(path, CANARIES_MAX, "%s/" LAYOUT_CANARIES, place->settings->state_dir);
 }
 
 static int open_canaries(const struct place *place, int *ret_fd, struct error *err)
 {
-    char path[NAME_MAX + sizeof(LAYOUT_CANARIES) + 2];
+    char path[CANARIES_MAX];
     _cleanup_close_ int root_fd = -1;
     int r = place_open_root(place, &root_fd, err);
     if (r < 0)
         return r;
-    snprintf(path, sizeof(path), "%s/" LAYOUT_CANARIES, place->settings->state_dir);
+    name_canaries(place, path);
     if (fs_open_beneath(root_fd, path, O_RDONLY | O_DIRECTORY, 0, ret_fd) == 0)
         return 0;
     return place_make_dir(place, root_fd, path, LAYOUT_DIR_MODE, ret_fd, err);
@@ -77,11 +86,13 @@ int probe_read(const struct place *place, struct error *err)
 
 int probe_remove(const struct place *place, struct error *err)
 {
-    _cleanup_close_ int state_fd = -1, dir_fd = -1;
-    int r = place_open_state(place, &state_fd, err);
+    _cleanup_close_ int root_fd = -1, dir_fd = -1;
+    char path[CANARIES_MAX];
+    int r = place_open_root(place, &root_fd, err);
     if (r < 0)
         return r;
-    r = fs_open_beneath(state_fd, LAYOUT_CANARIES, O_RDONLY | O_DIRECTORY, 0, &dir_fd);
+    name_canaries(place, path);
+    r = fs_open_beneath(root_fd, path, O_RDONLY | O_DIRECTORY, 0, &dir_fd);
     if (r == 0 && unlinkat(dir_fd, place->settings->task_name, 0) < 0)
         r = -errno;
     if (r < 0 && r != -ENOENT)

@@ -13,7 +13,7 @@
 #include "sidecar/place.h"
 
 /* Ask the server for the root's attributes: one GETATTR. */
-int probe_attributes(const struct place *place, struct error *err);
+int probe_attributes(const struct place *place, uint64_t *ret_inode, struct error *err);
 
 /* Write the canary, making its directory when it is missing. direct, for NFS: with O_DIRECT,
  * because a thread that waits for buffered pages cannot be killed while the server hangs. */

@@ -88,19 +88,19 @@ int taskdirs_link_root(const struct place *place, struct error *err)
     return make_link(place, "root", place->path, err);
 }
 
-static int make_state(const struct place *place, int root_fd, struct error *err)
+static int make_state(const struct place *place, struct error *err)
 {
-    const struct settings *settings = place->settings;
-    _cleanup_close_ int state_fd = -1, members_fd = -1;
-    int r = place_make_dir(place, root_fd, settings->state_dir, LAYOUT_DIR_MODE, &state_fd, err);
+    _cleanup_close_ int state_fd = -1, members_fd = -1, feed_fd = -1;
+    int r = place_make_state(place, &state_fd, err);
     if (r == 0)
         r = place_make_dir(place, state_fd, LAYOUT_MEMBERS, LAYOUT_DIR_MODE, &members_fd, err);
+    if (r == 0)
+        r = place_make_dir(place, state_fd, LAYOUT_FEED, LAYOUT_DIR_MODE, &feed_fd, err);
     if (r < 0)
         return r;
-    r = board_create(state_fd, settings->state_gid);
+    r = board_create(state_fd, place->settings->state_gid);
     if (r < 0)
-        return error_set_errno(err, -r, "%s/%s/" LAYOUT_BOARD " cannot be made", place->path,
-                               settings->state_dir);
+        return error_set_errno(err, -r, "the board of %s cannot be made", place->path);
     return 0;
 }
 
@@ -137,9 +137,10 @@ static int make_task_links(const struct place *place, struct error *err)
 int taskdirs_make(const struct place *place, struct error *err)
 {
     _cleanup_close_ int root_fd = -1;
-    int r = place_open_root(place, &root_fd, err);
-    if (r == 0)
-        r = make_state(place, root_fd, err);
+    int r = make_state(place, err);
+    if (r < 0 || !place->writable)
+        return r;
+    r = place_open_root(place, &root_fd, err);
     if (r == 0)
         r = make_write_dir(place, root_fd, err);
     return r == 0 ? make_task_links(place, err) : r;
@@ -153,23 +154,25 @@ static int open_members(const struct place *place, int *ret_fd, struct error *er
         return r;
     r = fs_open_beneath(state_fd, LAYOUT_MEMBERS, O_RDONLY | O_DIRECTORY, 0, ret_fd);
     if (r < 0)
-        return error_set_errno(err, -r, "%s/%s/" LAYOUT_MEMBERS " cannot be opened", place->path,
-                               place->settings->state_dir);
+        return error_set_errno(err, -r, "the members of %s cannot be opened", place->path);
     return 0;
 }
 
-static char *describe_member(const struct place *place, const struct host_identity *host)
+static char *describe_member(const struct place *place, uint32_t epoch,
+                             const struct host_identity *host)
 {
     char now[CLOCK_TEXT];
     _cleanup_json_ json_t *member =
-        json_pack("{s:o, s:s, s:I, s:s, s:s, s:s}", "task",
-                  json_string_lossy(place->settings->task_name), "boot_id", host->boot_id,
-                  "net_namespace", (json_int_t)host->net_namespace, "host_name", host->host_name,
-                  "version", EFS_SIDECAR_VERSION, "joined", clock_format(clock_wall_ms(), now));
+        json_pack("{s:o, s:I, s:s, s:I, s:s, s:s, s:s}", "task",
+                  json_string_lossy(place->settings->task_name), "epoch", (json_int_t)epoch,
+                  "boot_id", host->boot_id, "net_namespace", (json_int_t)host->net_namespace,
+                  "host_name", host->host_name, "version", EFS_SIDECAR_VERSION, "joined",
+                  clock_format(clock_wall_ms(), now));
     return member ? json_dumps(member, JSON_INDENT(2)) : NULL;
 }
 
-int taskdirs_write_member(const struct place *place, unsigned slot, struct error *err)
+int taskdirs_write_member(const struct place *place, unsigned slot, uint32_t epoch,
+                          struct error *err)
 {
     _cleanup_close_ int members_fd = -1;
     struct host_identity host;
@@ -181,12 +184,12 @@ int taskdirs_write_member(const struct place *place, unsigned slot, struct error
     r = host_identity_read("", &host, err);
     if (r < 0)
         return r;
-    _cleanup_free_ char *text = describe_member(place, &host);
+    _cleanup_free_ char *text = describe_member(place, epoch, &host);
     snprintf(name, sizeof(name), "%u.json", slot);
     r = text ? fs_write_atomic(members_fd, name, text, strlen(text), LAYOUT_FILE_MODE) : -ENOMEM;
     if (r < 0)
-        return error_set_errno(err, -r, "%s/%s/" LAYOUT_MEMBERS "/%s cannot be written",
-                               place->path, place->settings->state_dir, name);
+        return error_set_errno(err, -r, LAYOUT_MEMBERS "/%s of %s cannot be written", name,
+                               place->path);
     return 0;
 }
 

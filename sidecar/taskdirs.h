@@ -2,7 +2,8 @@
  * taskdirs: what this task has on a mount and how its app finds it.
  *
  *     <mount>/tasks/<task>/                     the write directory
- *     <mount>/.efs-sidecar/{board,members/}     the state directory
+ *     <mount>/.efs-sidecar/{board,members/,feed/}   the state directory, unless state.mount says
+ *                                               where it lies
  *     RUN_DIR/mounts/<name>/root                link to the mount
  *     RUN_DIR/mounts/<name>/task, RUN_DIR/task  links to the write directory
  *
@@ -24,11 +25,12 @@ int taskdirs_link(const struct place *place, char *buf, size_t size);
 /* The link to the root. */
 int taskdirs_link_root(const struct place *place, struct error *err);
 
-/* State directory, write directory, and the links to it. */
+/* State directory and, where the mount is writable, write directory and the links to it. */
 int taskdirs_make(const struct place *place, struct error *err);
 
 /* Who holds the slot, for people: members/SLOT.json. */
-int taskdirs_write_member(const struct place *place, unsigned slot, struct error *err);
+int taskdirs_write_member(const struct place *place, unsigned slot, uint32_t epoch,
+                          struct error *err);
 int taskdirs_remove_member(const struct place *place, unsigned slot, struct error *err);
 
 #endif

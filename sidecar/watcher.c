@@ -1,6 +1,7 @@
 #include "sidecar/watcher.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -26,6 +27,7 @@ enum {
     PINGS_PER_STALL = 3,
     ENDING_MS = 3000,
     FILLS_PER_TURN = 2, /* then the loop has its turn: it has others to answer */
+    UNSENT_MAX = 256 * 1024,
 };
 
 const char *const watcher_state_names[] = {
@@ -35,16 +37,23 @@ const char *const watcher_state_names[] = {
     [WATCHER_RESTARTING] = "restarting",
 };
 
-struct watcher {
-    struct event_base *base;
-    const struct settings *settings;
-    const char *path;
-    struct feed *feed;
-    struct conditions *conditions;
-    struct event *readable, *child_ended;
-    struct frame_reader reader;
+enum role { ROLE_NONE, ROLE_LISTENER, ROLE_MEMBER };
 
-    bool allowed, stopping, killed;
+struct watcher {
+    struct watcher_options options;
+    struct event *readable, *writable, *child_ended;
+    struct frame_reader reader;
+    struct evbuffer *out;
+    struct announcements waiting;
+
+    enum role role; /* of the child that should run; NONE: it waits for a slot */
+    int64_t waiting_ms;
+    struct membership member; /* while role says so */
+    char *state_path;         /* NULL: where it is by default */
+    bool child_is_member;     /* it has the slot's descriptor */
+    bool untold;              /* something under the slot may not have been announced */
+
+    bool allowed, stopping, asked_to_end, killed;
     pid_t pid; /* 0: none, or it is reaped */
     int fd;    /* -1: the conversation is over */
     int64_t started_ms, next_start_ms, ping_ms, heard_ms;
@@ -57,22 +66,29 @@ struct watcher {
 static void say(struct watcher *w, enum condition_status status, const char *reason,
                 const char *text)
 {
-    conditions_set(w->conditions, CONDITION_FEED_READY, status, reason, "%s", text);
+    conditions_set(w->options.conditions, CONDITION_FEED_READY, status, reason, "%s", text);
 }
 
 static void say_ready(struct watcher *w)
 {
     const struct watch_status *child = &w->status.child;
-    if (child->blind > 0)
-        conditions_set(w->conditions, CONDITION_FEED_READY, CONDITION_FALSE, "PartlyBlind",
+    if (w->options.wants_slot && !w->child_is_member)
+        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "NotAnnounced",
+                       "%u directories are watched, but the other tasks do not learn of changes "
+                       "that are seen here: this task has no slot on the board, LocksReady says "
+                       "why",
+                       child->directories);
+    else if (child->blind > 0)
+        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "PartlyBlind",
                        "%u directories are not watched, the first is \"%s\": %s. Raise "
                        "watch.max_dirs or fs.inotify.max_user_watches, or name fewer directories "
                        "in watch.paths",
                        child->blind, child->listed ? child->blinds[0].path : "",
                        child->listed ? error_name(child->blinds[0].code) : "");
     else
-        conditions_set(w->conditions, CONDITION_FEED_READY, CONDITION_TRUE, "Watching",
-                       "%u directories are watched", child->directories);
+        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_TRUE, "Watching",
+                       "%u directories are watched, %u other tasks are heard", child->directories,
+                       child->feed.peers);
 }
 
 /* ---- frames from the child ---- */
@@ -98,7 +114,25 @@ static int take_change(struct watcher *w, const struct frame *frame)
     if (r < 0)
         return r;
     w->status.changes++;
-    return feed_push(w->feed, &change);
+    return feed_push(w->options.feed, &change);
+}
+
+static int take_announced(struct watcher *w, const struct frame *frame)
+{
+    struct watch_announced announced;
+    int r = watch_announced_decode(frame->payload, frame->length, &announced);
+    if (r == 0)
+        announcements_end(&w->waiting, announced.id, announced.result, announced.sequence);
+    return r;
+}
+
+static int take_notice(struct watcher *w, const struct frame *frame)
+{
+    struct watch_notice notice;
+    int r = watch_notice_decode(frame->payload, frame->length, &notice);
+    if (r == 0 && w->options.notice)
+        w->options.notice(w->options.arg, &notice);
+    return r;
 }
 
 static int take_hello(const struct frame *frame)
@@ -126,23 +160,37 @@ static int take_frame(struct watcher *w, const struct frame *frame)
         break;
     case WATCH_FRAME_PONG:
         break;
+    case WATCH_FRAME_ANNOUNCED:
+        return take_announced(w, frame);
+    case WATCH_FRAME_NOTICE:
+        return take_notice(w, frame);
     default:
         return -EBADMSG;
     }
-    if (r == 0 && w->status.state == WATCHER_READY && !w->stopping)
+    if (r == 0 && w->status.state == WATCHER_READY && !w->asked_to_end)
         say_ready(w);
     return r;
+}
+
+static void free_events(struct watcher *w)
+{
+    if (w->readable)
+        event_free(w->readable);
+    if (w->writable)
+        event_free(w->writable);
+    w->readable = w->writable = NULL;
 }
 
 static void hang_up(struct watcher *w)
 {
     if (w->fd < 0)
         return;
-    event_free(w->readable);
-    w->readable = NULL;
+    free_events(w);
     close(w->fd);
     w->fd = -1;
     frame_reader_release(&w->reader);
+    evbuffer_drain(w->out, evbuffer_get_length(w->out));
+    announcements_end_all(&w->waiting, -ECONNRESET);
 }
 
 static void kill_child(struct watcher *w)
@@ -171,21 +219,56 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         if (r < 0) {
             log_error("efs-watch on %s sent what cannot be understood (%s): is it of another "
                       "version than efs-sidecar? It is started again",
-                      w->path, error_name(-r));
+                      w->options.path, error_name(-r));
             kill_child(w);
             return;
         }
     }
 }
 
-static void send_frame(struct watcher *w, enum watch_frame type, const void *payload, size_t length)
+static void flush(struct watcher *w)
 {
-    uint8_t buffer[FRAME_HEADER_BYTES + sizeof(uint64_t)];
+    if (evbuffer_get_length(w->out) > 0)
+        evbuffer_write(w->out, w->fd); /* who is gone is told by SIGCHLD */
+    if (evbuffer_get_length(w->out) > 0)
+        event_add(w->writable, NULL);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    flush(arg);
+}
+
+/* A child that does not read is given no more than this: what follows is decided by its silence. */
+static int send_frame(struct watcher *w, enum watch_frame type, const void *payload, size_t length)
+{
+    uint8_t buffer[FRAME_HEADER_BYTES + WATCH_ANNOUNCE_MAX];
+    if (w->fd < 0)
+        return -ENOTCONN;
+    if (evbuffer_get_length(w->out) > UNSENT_MAX)
+        return -ENOBUFS;
     int n = frame_encode(type, payload, length, buffer);
-    /* A full socket means that the child does not read: what follows from that is decided by its
-     * silence. Frames are so small against the buffer that none goes out in part. */
-    if (w->fd >= 0 && send(w->fd, buffer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        return;
+    if (n < 0 || evbuffer_add(w->out, buffer, (size_t)n) < 0)
+        return n < 0 ? n : -ENOMEM;
+    flush(w);
+    return 0;
+}
+
+int watcher_announce(struct watcher *w, uint16_t type, const void *payload, size_t length,
+                     announce_done *done, void *arg)
+{
+    struct watch_announce announce = {.type = type, .length = length, .payload = payload};
+    uint8_t buffer[WATCH_ANNOUNCE_MAX];
+    if (!w->child_is_member || w->fd < 0 || w->asked_to_end)
+        return -ENOTCONN;
+    int r = announcements_add(&w->waiting, done, arg, &announce.id);
+    if (r < 0)
+        return r;
+    int n = watch_announce_encode(&announce, buffer, sizeof(buffer));
+    r = n < 0 ? n : send_frame(w, WATCH_FRAME_ANNOUNCE, buffer, (size_t)n);
+    if (r < 0)
+        announcements_forget(&w->waiting, announce.id);
+    return r;
 }
 
 /* ---- the child's life ---- */
@@ -193,13 +276,46 @@ static void send_frame(struct watcher *w, enum watch_frame type, const void *pay
 static void tell_how_it_ended(const struct watcher *w, int status)
 {
     if (WIFSIGNALED(status))
-        log_warn("efs-watch on %s was ended by signal %d (%s)", w->path, WTERMSIG(status),
+        log_warn("efs-watch on %s was ended by signal %d (%s)", w->options.path, WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
     else
-        log_warn("efs-watch on %s ended with code %d%s", w->path, WEXITSTATUS(status),
+        log_warn("efs-watch on %s ended with code %d%s", w->options.path, WEXITSTATUS(status),
                  WEXITSTATUS(status) == SPAWN_NOT_FOUND ? ": the program was not found beside "
                                                           "efs-sidecar or in $PATH"
                                                         : "");
+}
+
+/* It found that the slot is somebody else's by now, or nobody's. */
+static void be_fenced(struct watcher *w)
+{
+    w->next_start_ms = clock_now_ms();
+    backoff_reset(&w->backoff);
+    watcher_part(w);
+    say(w, CONDITION_FALSE, "Fenced",
+        "the server gave this task's slot on the board away, so what is seen here was not "
+        "announced; a new slot is taken, and the other tasks are told to look again. LocksReady "
+        "says why");
+    w->options.fenced(w->options.arg);
+}
+
+/* Nothing follows from this end but the next start. */
+static void be_replaced(struct watcher *w)
+{
+    w->next_start_ms = clock_now_ms();
+    say(w, CONDITION_UNKNOWN, "Starting", "efs-watch is started again, with another slot");
+}
+
+static void plan_restart(struct watcher *w, int status)
+{
+    int64_t now_ms = clock_now_ms();
+    tell_how_it_ended(w, status);
+    if (now_ms - w->started_ms >= LIVED_WELL_MS)
+        backoff_reset(&w->backoff);
+    w->next_start_ms = now_ms + backoff_next_ms(&w->backoff);
+    conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE,
+                   "WatcherRestarting",
+                   "efs-watch ended and is started again; its log lines say why. Changes until "
+                   "then are reported as a resync");
 }
 
 static void on_child_ended(evutil_socket_t number, short what, void *arg)
@@ -211,39 +327,55 @@ static void on_child_ended(evutil_socket_t number, short what, void *arg)
     if (w->fd >= 0) /* what it said before it ended */
         on_readable(w->fd, EV_READ, w);
     hang_up(w);
+    bool ended_well = w->asked_to_end && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool fenced =
+        w->child_is_member && WIFEXITED(status) && WEXITSTATUS(status) == WATCH_EXIT_FENCED;
+    if (ended_well)
+        w->untold = false;
     w->pid = 0;
+    w->child_is_member = false;
     if (w->stopping)
         return;
-    tell_how_it_ended(w, status);
-    int64_t now_ms = clock_now_ms();
-    if (now_ms - w->started_ms >= LIVED_WELL_MS)
-        backoff_reset(&w->backoff);
-    w->next_start_ms = now_ms + backoff_next_ms(&w->backoff);
     w->status.restarts++;
     w->status.state = WATCHER_RESTARTING;
     memset(&w->status.child, 0, sizeof(w->status.child));
-    conditions_set(w->conditions, CONDITION_FEED_READY, CONDITION_FALSE, "WatcherRestarting",
-                   "efs-watch ended and is started again; its log lines say why. Changes until "
-                   "then are reported as a resync");
+    if (fenced)
+        be_fenced(w);
+    else if (w->asked_to_end)
+        be_replaced(w);
+    else
+        plan_restart(w, status);
 }
 
 static int exec_watch(struct watcher *w, int fd)
 {
-    char program[] = "efs-watch", child[32], existing[] = "--existing", *argv[64];
-    _cleanup_free_ char *root = strdup(w->path);
-    char **options = config_to_options(&settings_table, PROGRAM_WATCH, w->settings);
-    size_t n = 0;
+    char words[6][32], state[PATH_MAX], *argv[64], program[] = "efs-watch";
+    _cleanup_free_ char *root = strdup(w->options.path);
+    char **options = config_to_options(&settings_table, PROGRAM_WATCH, w->options.settings);
+    size_t n = 0, n_words = 0;
+    const int fds[] = {fd, w->member.fd};
+    bool member = w->role == ROLE_MEMBER, again = w->status.restarts > 0;
 
-    snprintf(child, sizeof(child), "--child=%d", SPAWN_FD);
     argv[n++] = program;
-    argv[n++] = child;
-    if (w->status.restarts > 0)
-        argv[n++] = existing; /* a resync, and what exists */
+    snprintf(words[n_words++], sizeof(words[0]), "--child=%d", SPAWN_FD);
+    if (again) /* a resync, and what exists */
+        snprintf(words[n_words++], sizeof(words[0]), "--existing");
+    if (member) {
+        snprintf(words[n_words++], sizeof(words[0]), "--board=%d", SPAWN_FD + 1);
+        snprintf(words[n_words++], sizeof(words[0]), "--slot=%u", w->member.slot);
+        snprintf(words[n_words++], sizeof(words[0]), "--epoch=%u", w->member.epoch);
+    }
+    if (member && (again || w->member.unclean))
+        snprintf(words[n_words++], sizeof(words[0]), "--unclean");
+    for (size_t i = 0; i < n_words; i++)
+        argv[n++] = words[i];
+    if (w->state_path && snprintf(state, sizeof(state), "--state=%s", w->state_path) > 0)
+        argv[n++] = state;
     for (size_t i = 0; options && options[i] && n < ARRAY_LEN(argv) - 2; i++)
         argv[n++] = options[i];
     argv[n++] = root;
     argv[n] = NULL;
-    int r = options && root ? spawn_beside(argv, &fd, 1, &w->pid) : -ENOMEM;
+    int r = options && root ? spawn_beside(argv, fds, member ? 2 : 1, &w->pid) : -ENOMEM;
     config_free_options(options);
     return r;
 }
@@ -256,17 +388,18 @@ static int start(struct watcher *w)
         return -errno;
     _cleanup_close_ int ours = fds[0], theirs = fds[1];
     evutil_make_socket_nonblocking(ours);
-    w->readable = event_new(w->base, ours, EV_READ | EV_PERSIST, on_readable, w);
-    if (!w->readable)
-        return -ENOMEM;
-    int r = event_add(w->readable, NULL) < 0 ? -ENOMEM : exec_watch(w, theirs);
+    w->readable = event_new(w->options.base, ours, EV_READ | EV_PERSIST, on_readable, w);
+    w->writable = event_new(w->options.base, ours, EV_WRITE, on_writable, w);
+    bool listens = w->readable && w->writable && event_add(w->readable, NULL) == 0;
+    int r = listens ? exec_watch(w, theirs) : -ENOMEM;
     if (r < 0) {
-        event_free(w->readable);
-        w->readable = NULL;
+        free_events(w);
         return r;
     }
     w->fd = take_fd(&ours);
-    w->killed = false;
+    w->killed = w->asked_to_end = false;
+    w->child_is_member = w->role == ROLE_MEMBER;
+    w->untold = w->untold || w->child_is_member;
     w->started_ms = w->heard_ms = w->ping_ms = clock_now_ms();
     if (w->status.state == WATCHER_OFF) {
         w->status.state = WATCHER_STARTING;
@@ -275,17 +408,31 @@ static int start(struct watcher *w)
     return 0;
 }
 
+/* Not for ever: changes that are only seen here are better than none. */
+static bool waits_for_slot(struct watcher *w, int64_t now_ms)
+{
+    if (w->role != ROLE_NONE)
+        return false;
+    if (w->waiting_ms == CLOCK_NEVER)
+        w->waiting_ms = now_ms + w->options.settings->stall_after_ms;
+    if (now_ms < w->waiting_ms)
+        return true;
+    w->role = ROLE_LISTENER;
+    return false;
+}
+
 static void try_start(struct watcher *w)
 {
     int64_t now_ms = clock_now_ms();
-    if (!w->allowed || w->stopping || now_ms < w->next_start_ms)
+    if (!w->allowed || w->stopping || now_ms < w->next_start_ms || waits_for_slot(w, now_ms))
         return;
     int r = start(w);
     if (r == 0)
         return;
     w->next_start_ms = now_ms + backoff_next_ms(&w->backoff);
-    conditions_set(w->conditions, CONDITION_FEED_READY, CONDITION_FALSE, "WatcherNotStarted",
-                   "efs-watch cannot be started: %s. It is tried again", strerror(-r));
+    conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE,
+                   "WatcherNotStarted", "efs-watch cannot be started: %s. It is tried again",
+                   strerror(-r));
 }
 
 /* ---- heartbeat ---- */
@@ -293,9 +440,9 @@ static void try_start(struct watcher *w)
 static void check_silence(struct watcher *w, int64_t now_ms)
 {
     int64_t silence_ms = now_ms - w->heard_ms;
-    if (silence_ms <= w->settings->stall_after_ms)
+    if (silence_ms <= w->options.settings->stall_after_ms)
         return;
-    conditions_set(w->conditions, CONDITION_FEED_READY, CONDITION_FALSE, "WatcherStalled",
+    conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "WatcherStalled",
                    "efs-watch has not answered for %lld s%s", (long long)(silence_ms / 1000),
                    w->allowed ? "; it is killed and started again"
                               : ", and neither has the mount. Local changes are kept by the "
@@ -311,18 +458,72 @@ void watcher_tick(struct watcher *w)
         try_start(w);
         return;
     }
-    if (w->fd < 0 || w->stopping) { /* it is ending, and is helped when that takes too long */
+    if (w->fd < 0 || w->asked_to_end) { /* it is ending, and is helped when that takes too long */
         if (now_ms - w->heard_ms > ENDING_MS)
             kill_child(w);
         return;
     }
-    if (now_ms - w->ping_ms >= w->settings->stall_after_ms / PINGS_PER_STALL) {
+    if (now_ms - w->ping_ms >= w->options.settings->stall_after_ms / PINGS_PER_STALL) {
         uint8_t nonce[sizeof(uint64_t)];
         put_le64(nonce, (uint64_t)now_ms);
         w->ping_ms = now_ms;
         send_frame(w, WATCH_FRAME_PING, nonce, sizeof(nonce));
     }
     check_silence(w, now_ms);
+}
+
+/* What is pending is announced and told, then it ends. */
+static void ask_to_end(struct watcher *w)
+{
+    if (w->pid == 0 || w->asked_to_end)
+        return;
+    w->asked_to_end = true;
+    w->heard_ms = clock_now_ms();
+    send_frame(w, WATCH_FRAME_STOP, NULL, 0);
+}
+
+void watcher_join(struct watcher *w, const struct membership *member)
+{
+    w->member = *member;
+    w->role = ROLE_MEMBER;
+    w->untold = false;
+    if (w->pid > 0)
+        ask_to_end(w);
+    else
+        w->next_start_ms = clock_now_ms();
+}
+
+void watcher_listen(struct watcher *w)
+{
+    if (w->role == ROLE_NONE)
+        w->role = ROLE_LISTENER;
+}
+
+void watcher_part(struct watcher *w)
+{
+    if (w->role != ROLE_MEMBER)
+        return;
+    w->role = ROLE_NONE;
+    w->waiting_ms = CLOCK_NEVER;
+    if (w->child_is_member)
+        kill_child(w);
+}
+
+bool watcher_has_slot(const struct watcher *w)
+{
+    return w->child_is_member;
+}
+
+int watcher_set_state(struct watcher *w, const char *path)
+{
+    if (w->state_path && strcmp(w->state_path, path) == 0)
+        return 0;
+    char *copy = strdup(path);
+    if (!copy)
+        return -ENOMEM;
+    free(w->state_path);
+    w->state_path = copy;
+    return 0;
 }
 
 void watcher_allow(struct watcher *w, bool allowed)
@@ -335,27 +536,26 @@ void watcher_allow(struct watcher *w, bool allowed)
 void watcher_status(const struct watcher *w, struct watcher_status *ret_status)
 {
     *ret_status = w->status;
+    ret_status->member = w->child_is_member;
 }
 
 /* ---- */
 
-int watcher_new(struct event_base *base, const struct settings *settings, const char *path,
-                struct feed *feed, struct conditions *conditions, struct watcher **ret_watcher)
+int watcher_new(const struct watcher_options *options, struct watcher **ret_watcher)
 {
-    struct watcher *w = malloc(sizeof(*w));
+    struct watcher *w = calloc(1, sizeof(*w));
     if (!w)
         return -ENOMEM;
     *w = (struct watcher){
-        .base = base,
-        .settings = settings,
-        .path = path,
-        .feed = feed,
-        .conditions = conditions,
+        .options = *options,
         .fd = -1,
+        .role = options->wants_slot ? ROLE_NONE : ROLE_LISTENER,
+        .waiting_ms = CLOCK_NEVER,
+        .out = evbuffer_new(),
         .backoff = {.first_ms = RESTART_FIRST_MS, .most_ms = RESTART_MOST_MS},
     };
-    w->child_ended = evsignal_new(base, SIGCHLD, on_child_ended, w);
-    if (!w->child_ended || event_add(w->child_ended, NULL) < 0) {
+    w->child_ended = evsignal_new(options->base, SIGCHLD, on_child_ended, w);
+    if (!w->out || !w->child_ended || event_add(w->child_ended, NULL) < 0) {
         watcher_free(w);
         return -ENOMEM;
     }
@@ -371,6 +571,9 @@ void watcher_free(struct watcher *w)
     kill_child(w);
     if (w->child_ended)
         event_free(w->child_ended);
+    if (w->out)
+        evbuffer_free(w->out);
+    free(w->state_path);
     free(w);
 }
 
@@ -379,8 +582,7 @@ void watcher_stop(struct watcher *w)
     if (w->stopping)
         return;
     w->stopping = true;
-    w->heard_ms = clock_now_ms();
-    send_frame(w, WATCH_FRAME_STOP, NULL, 0);
+    ask_to_end(w);
 }
 
 bool watcher_stopped(const struct watcher *w)
@@ -388,7 +590,7 @@ bool watcher_stopped(const struct watcher *w)
     return w->pid == 0;
 }
 
-void watcher_kill(struct watcher *w)
+bool watcher_told_all(const struct watcher *w)
 {
-    kill_child(w);
+    return !w->untold;
 }

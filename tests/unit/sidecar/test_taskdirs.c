@@ -19,6 +19,7 @@
 
 static char top[] = "/tmp/taskdirs-XXXXXX";
 static char mount_path[64], run_dir[64];
+static char state_mount[] = "";
 static char task_name[] = "task-a", state_dir[] = ".efs-sidecar", tasks_dir[] = "out/tasks";
 static struct settings settings;
 static struct place place;
@@ -33,6 +34,7 @@ static int set_up(void **state)
         .run_dir = run_dir,
         .task_name = task_name,
         .state_dir = state_dir,
+        .state_mount = state_mount,
         .tasks_dir = tasks_dir,
         .task_dir_mode = 02750,
         .state_gid = -1,
@@ -134,9 +136,9 @@ static void test_member(void **state)
     _cleanup_free_ char *text = NULL;
     size_t length;
 
-    assert_int_equal(taskdirs_write_member(&place, 7, &err), -ENOENT);
+    assert_int_equal(taskdirs_write_member(&place, 7, 3, &err), -ENOENT);
     assert_int_equal(taskdirs_make(&place, &err), 0);
-    assert_int_equal(taskdirs_write_member(&place, 7, &err), 0);
+    assert_int_equal(taskdirs_write_member(&place, 7, 3, &err), 0);
     assert_mode("share/.efs-sidecar/members/7.json", 0660);
     snprintf(path, sizeof(path), "%s/.efs-sidecar/members/7.json", mount_path);
     assert_int_equal(fs_read_file(AT_FDCWD, path, 4096, &text, &length), 0);

@@ -1,0 +1,162 @@
+#include "sidecar/mount_member.h"
+
+#include "lib/mountinfo.h"
+#include "sidecar/mount_chores.h"
+
+enum { LEASE_QUEUE = 4 };
+
+/* ---- the lease says ---- */
+
+static void slot_taken(void *arg, const struct membership *member)
+{
+    struct mount_work *work = arg;
+    work->has_slot = true;
+    work->member = *member;
+    mount_chores_write_member(work);
+    if (work->watcher)
+        watcher_join(work->watcher, member);
+}
+
+static void no_slot(void *arg)
+{
+    struct mount_work *work = arg;
+    if (work->watcher)
+        watcher_listen(work->watcher);
+}
+
+static void slot_lost(void *arg)
+{
+    struct mount_work *work = arg;
+    work->has_slot = false;
+    if (work->watcher)
+        watcher_part(work->watcher);
+}
+
+static bool slot_in_use(void *arg)
+{
+    const struct mount_work *work = arg;
+    return work->watcher && watcher_has_slot(work->watcher);
+}
+
+static void board_gone(void *arg)
+{
+    mount_chores_make_again(arg);
+}
+
+/* ---- efs-watch says ---- */
+
+static void slot_fenced(void *arg)
+{
+    struct mount_work *work = arg;
+    if (work->lease)
+        lease_fenced(work->lease);
+}
+
+/* Where the state lies on the mount itself, the feed's polls tell all that a probe would. */
+static void take_poll(struct mount_work *work)
+{
+    struct watcher_status watch;
+    watcher_status(work->watcher, &watch);
+    const struct watch_feed_status *feed = &watch.child.feed;
+    if (*work->options.settings->state_mount || feed->poll_sent_ms <= work->poll_sent_ms)
+        return;
+    work->poll_sent_ms = feed->poll_sent_ms;
+    if (work->lease)
+        lease_note_silence(work->lease, feed->poll_us / 1000);
+    if (!work->facts.probe.code)
+        mount_chores_answered(work, feed->poll_us);
+}
+
+/* ---- */
+
+static int open_lease(struct mount_work *work)
+{
+    if (!place_has_state(&work->place)) {
+        conditions_set(&work->conditions, CONDITION_LOCKS_READY, CONDITION_FALSE, "ReadOnlyMount",
+                       "locks need a place that can be written: this mount is used as :ro, and "
+                       "there is no volume for the state (state.mount)");
+        return 0;
+    }
+    int r = mount_work_open_pool(work, 1, LEASE_QUEUE, &work->locks, &work->locks_event);
+    if (r < 0)
+        return r;
+    const struct lease_options options = {
+        .place = &work->place,
+        .pool = work->locks,
+        .conditions = &work->conditions,
+        .taken = slot_taken,
+        .trouble = no_slot,
+        .lost = slot_lost,
+        .in_use = slot_in_use,
+        .gone = board_gone,
+        .arg = work,
+    };
+    return lease_new(&options, &work->lease);
+}
+
+int mount_member_open(struct mount_work *work)
+{
+    const struct settings *settings = work->options.settings;
+    if (!work->coordinates)
+        return 0;
+    int r = open_lease(work);
+    if (r < 0 || !settings->watch_enabled)
+        return r;
+    const struct watcher_options options = {
+        .base = work->options.base,
+        .settings = settings,
+        .path = work->place.path,
+        .feed = work->feed,
+        .conditions = &work->conditions,
+        .wants_slot = work->lease != NULL,
+        .fenced = slot_fenced,
+        .arg = work,
+    };
+    return watcher_new(&options, &work->watcher);
+}
+
+void mount_member_relist(struct mount_work *work, struct mountinfo *table)
+{
+    const char *state_mount = work->options.settings->state_mount;
+    struct mount mount;
+    work->state_nfs = work->facts.nfs;
+    if (!*state_mount)
+        return;
+    bool listed = table && mountinfo_at(table, state_mount, &mount) == 0;
+    work->state_nfs = listed && mount.nfs;
+    work->state_usable = listed && (mount.nfs || work->options.settings->allow_local) &&
+                         !mount.read_only && !mount.super_read_only;
+    if (work->lease && !work->state_usable)
+        conditions_set(&work->conditions, CONDITION_LOCKS_READY, CONDITION_FALSE, "StateNotMounted",
+                       listed && mount.nfs
+                           ? "%s (state.mount) is mounted read-only, so nothing can be coordinated "
+                             "on it"
+                           : "%s (state.mount) is no NFS mount: every task would be alone there. "
+                             "Add the volume to mountPoints of this container",
+                       state_mount);
+}
+
+void mount_member_follow(struct mount_work *work)
+{
+    if (work->watcher) {
+        watcher_tick(work->watcher);
+        take_poll(work);
+    }
+    if (!work->lease)
+        return;
+    if (work->stopping && work->cleaned && (!work->watcher || watcher_stopped(work->watcher)))
+        lease_stop(work->lease, !work->watcher || watcher_told_all(work->watcher));
+    lease_tick(work->lease);
+}
+
+void mount_member_stop(struct mount_work *work)
+{
+    if (work->watcher)
+        watcher_stop(work->watcher);
+}
+
+bool mount_member_stopped(const struct mount_work *work)
+{
+    return (!work->lease || lease_stopped(work->lease)) &&
+           (!work->watcher || watcher_stopped(work->watcher));
+}

@@ -1,0 +1,27 @@
+/*
+ * mount_member: this task as a member of its mount's domain: how lease, watcher and chores go
+ * together. For mount_work.c only.
+ *
+ *     r = mount_member_open(work);            // a lease and a watcher, as far as there are any
+ *     mount_member_relist(work, table);       // what does the state directory lie on?
+ *     mount_member_follow(work);              // with every turn of the work
+ *     mount_member_stop(work);  ... until mount_member_stopped(work) ...
+ *
+ * The order at the end: efs-watch announces what is pending and ends, the slot is written as left,
+ * then it is closed. A loss goes the other way round: efs-watch ends first, whatever it was doing.
+ */
+#ifndef SIDECAR_MOUNT_MEMBER_H
+#define SIDECAR_MOUNT_MEMBER_H
+
+#include <stdbool.h>
+
+struct mount_work;
+struct mountinfo;
+
+int mount_member_open(struct mount_work *work);
+void mount_member_relist(struct mount_work *work, struct mountinfo *table);
+void mount_member_follow(struct mount_work *work);
+void mount_member_stop(struct mount_work *work);
+bool mount_member_stopped(const struct mount_work *work);
+
+#endif
