@@ -50,6 +50,7 @@ struct watcher {
     int64_t waiting_ms;
     struct membership member; /* while role says so */
     char *state_path;         /* NULL: where it is by default */
+    bool first_of_epoch;      /* no child has had this slot yet */
     bool child_is_member;     /* it has the slot's descriptor */
     bool untold;              /* something under the slot may not have been announced */
 
@@ -365,7 +366,7 @@ static int exec_watch(struct watcher *w, int fd)
         snprintf(words[n_words++], sizeof(words[0]), "--slot=%u", w->member.slot);
         snprintf(words[n_words++], sizeof(words[0]), "--epoch=%u", w->member.epoch);
     }
-    if (member && (again || w->member.unclean))
+    if (member && w->first_of_epoch && (again || w->member.unclean))
         snprintf(words[n_words++], sizeof(words[0]), "--unclean");
     for (size_t i = 0; i < n_words; i++)
         argv[n++] = words[i];
@@ -400,6 +401,7 @@ static int start(struct watcher *w)
     w->killed = w->asked_to_end = false;
     w->child_is_member = w->role == ROLE_MEMBER;
     w->untold = w->untold || w->child_is_member;
+    w->first_of_epoch = w->first_of_epoch && !w->child_is_member;
     w->started_ms = w->heard_ms = w->ping_ms = clock_now_ms();
     if (w->status.state == WATCHER_OFF) {
         w->status.state = WATCHER_STARTING;
@@ -486,6 +488,7 @@ void watcher_join(struct watcher *w, const struct membership *member)
 {
     w->member = *member;
     w->role = ROLE_MEMBER;
+    w->first_of_epoch = true;
     w->untold = false;
     if (w->pid > 0)
         ask_to_end(w);

@@ -10,26 +10,32 @@
 
 #include "lib/cleanup.h"
 
-enum { FD_PATH = 32 };
+enum { FD_PATH = 32, FD_NUMBERS = 1024 };
 
 static void fd_path(int fd, char *path)
 {
     snprintf(path, FD_PATH, "/proc/self/fd/%d", fd);
 }
 
-/* The library hides its descriptor. It gets the lowest free number, and we can see if it did. */
-static int find_fd(int expected, int *ret_fd)
+/* The library hides its descriptor. It is the only instance of this process; what number it got
+ * depends on what other threads open meanwhile. */
+static int find_fd(int *ret_fd)
 {
-    char path[FD_PATH], target[64];
-    fd_path(expected, path);
-    ssize_t n = readlink(path, target, sizeof(target) - 1);
-    if (n < 0)
-        return -errno;
-    target[n] = '\0';
-    if (strcmp(target, "anon_inode:inotify") != 0 || fcntl(expected, F_SETFD, FD_CLOEXEC) < 0)
-        return -EBADF;
-    *ret_fd = expected;
-    return 0;
+    for (int fd = 0; fd < FD_NUMBERS; fd++) {
+        char path[FD_PATH], target[64];
+        fd_path(fd, path);
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0)
+            continue;
+        target[n] = '\0';
+        if (strcmp(target, "anon_inode:inotify") != 0)
+            continue;
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            return -errno;
+        *ret_fd = fd;
+        return 0;
+    }
+    return -EBADF;
 }
 
 static int add_watch(struct inotify_source *source, int fd, uint32_t mask, int *ret_wd)
@@ -63,9 +69,9 @@ static int start(struct inotify_source *source, struct error *err)
                              "instances already; raise it with sysctl on the host");
         return error_set_errno(err, code, "cannot start inotify");
     }
-    int r = find_fd(probe, &source->fd);
+    int r = find_fd(&source->fd);
     if (r < 0)
-        return error_set_errno(err, -r, "libinotifytools opened its descriptor out of order");
+        return error_set_errno(err, -r, "the descriptor of libinotifytools cannot be found");
     /* The library's buffer outlives the instance. Nothing is watched yet, so this ends. */
     while (inotifytools_next_events(0, 1))
         ;

@@ -152,7 +152,7 @@ def watcher_dies(root):
     sidecar.wait("FeedReady", "True", "Watching")
     seen = until(following, {"path": "unseen"})
     check({"op": "resync", "reason": "restart", "path": ""}.items() <= seen[0].items(), seen)
-    check(sidecar.watch()["restarts"] == 1 and sidecar.watcher() != first, sidecar.watch())
+    check(sidecar.watch()["restarts"] == 1 and sidecar.watcher() != first, f"{sidecar.watch()} {sidecar.text()}")
     with open(f"{data}/later", "w", encoding="ascii"):
         until(following, {"path": "later"})
     sidecar.stop()
