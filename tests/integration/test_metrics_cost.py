@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """What the metrics cost a task and month at the defaults, counted in what really leaves the sidecar. Time is scaled: an interval is
 1 s, with the probes and the canary, and the calls of PutMetricData, that 60 s have at the defaults."""
+import gzip
+import json
 import re
 
+from awslib import Fake, environment, keys
 from sidecarlib import Sidecar
 from test_efsctl_top import efsctl
 from test_metrics_output import check_line, events, of_process
@@ -58,6 +61,32 @@ def emf(root):
             f"${gigabytes * 0.5:.3f} a task")
 
 
+def calls(root):
+    """PutMetricData: calls as the far side counts them, and efsctl says the same"""
+    sent = set()
+
+    def answer(request):
+        body = gzip.decompress(request.body) if request.headers.get("content-encoding") == "gzip" else request.body
+        for datum in json.loads(body)["MetricData"]:
+            sent.add((datum["MetricName"], *(d["Value"] for d in datum["Dimensions"])))
+        return 200, {}, "{}"
+    with Fake(answer) as cloudwatch:
+        env = environment({**keys(), "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": cloudwatch.url})
+        with Sidecar(root, *OPTIONS, "--metrics-sinks=cloudwatch", "--metrics-cloudwatch-flush=5s", mounts=MOUNT, env=env) as sidecar:
+            wait_for(lambda: len(cloudwatch.requests) >= 4, "four calls", 40)
+            wait_for(lambda: told(sidecar)["calls"][1].startswith("4 PutMetricData in"), lambda: f"{told(sidecar)}", 5)
+            lived_s, cost = sidecar.status()["uptime_ms"] / 1000, told(sidecar)
+            first, *_, last = [request.time for request in cloudwatch.requests]
+            check(sidecar.stop() == 0, "exit code")
+    # 5 s for the 5 minutes. The first call comes early, at a time of its own: what counts is the time between calls.
+    monthly = 3 / (last - first) / 60 * 730 * 3600
+    check(monthly / 1000 * 0.01 <= CALLS_MONTH, f"{monthly:.0f} calls a month")
+    scaled = 4 / lived_s * 730 * 3600 / 1000 * 0.01
+    check(abs(cost["calls"][0] - scaled) < 0.2 * scaled, f"{cost['calls']}, but 4 calls in {lived_s:.1f} s are ${scaled:.2f}")
+    check(abs(cost["metrics"][0] - len(sent) * 0.3) < 0.01 and "logs" not in cost, f"{cost}, but sent are {sent}")
+    return f"{len(sent)} series, ${len(sent) * 0.3:.2f} for the service; {monthly:.0f} calls, ${monthly / 1000 * 0.01:.3f} a task"
+
+
 def everything(root):
     """--metrics-set=all: every line stays small enough for the log driver, and efsctl counts the series"""
     with Sidecar(root, *OPTIONS, "--metrics-set=all", mounts=MOUNT) as sidecar:
@@ -70,4 +99,4 @@ def everything(root):
 
 
 if __name__ == "__main__":
-    run(emf, everything)
+    run(emf, calls, everything)
