@@ -39,18 +39,18 @@ enum {
 
 struct watch {
     const struct command_call *call;
-    bool json, once;
     struct watch_exec *exec; /* NULL: the lines are printed */
-    int signal_fd;
-    struct client *client; /* NULL: the stream has ended, */
-    struct error end;      /* for this reason */
-    int64_t idle_ms;       /* when it is too silent */
-    char mount[256];       /* of the first line that had one */
+    struct client *client;   /* NULL: the stream has ended, */
+    struct error end;        /* for this reason */
+    bool json, once;
     bool several_mounts;
-    struct watch_cursor cursor; /* of the last line that was dealt with */
-    int stop_signal;            /* 0: none came */
-    int64_t kill_ms;
     bool done; /* with --once */
+    int signal_fd;
+    int stop_signal; /* 0: none came */
+    int64_t idle_ms; /* when the stream is too silent */
+    int64_t kill_ms;
+    struct watch_cursor cursor; /* of the last line that was dealt with */
+    char mount[256];            /* of the first line that had one */
 };
 
 /* An absolute PATH is asked for as its mount and the rest. */

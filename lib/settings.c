@@ -100,7 +100,8 @@ static const struct setting table[] = {
      "How often a small file is written and synced, to measure it; 0 for never"},
     {"lease.proof_interval", SETTING_DURATION, SIDE, AT(proof_interval_ms), "120s", 1 * SECOND,
      10 * MINUTE, NULL,
-     "How often this task's slot on the board is proven to be held (one GETATTR and one READ) while "
+     "How often this task's slot on the board is proven to be held (one GETATTR and one READ) "
+     "while "
      "nothing is held under it"},
     {"lease.fence", SETTING_DURATION, SIDE, AT(fence_ms), "30s", 5 * SECOND, 10 * MINUTE, NULL,
      "How long after its last proof a host that lost its locks may still act; the others wait that "
@@ -124,6 +125,12 @@ static const struct setting table[] = {
      64 * 1024 * 1024, NULL, "Size at which a file of this task's journal on the share is full"},
     {"feed.segments", SETTING_COUNT, SIDE | WATCH, AT(feed_segments), "8", 2, 1000, NULL,
      "Files of its journal that are kept; a task that is further behind looks again at everything"},
+
+    {"on_change", SETTING_NAMES, SIDE, AT(on_change), "", 0, CONFIG_NAMES_MAX, NULL,
+     "What to do within the task when files change, as GLOB=http://127.0.0.1:PORT/PATH (a POST) or "
+     "GLOB=signal:HUP:PROCESS,..."},
+    {"on_change_debounce", SETTING_DURATION, SIDE, AT(on_change_debounce_ms), "200ms", 0, 1 * HOUR,
+     NULL, "It is done when no change has come for this long (ten times as long at most)"},
 
     {"api.socket", SETTING_PATH, SIDE | CTL, AT(api_socket), "", 0, 0, NULL,
      "Path of the API's socket; api.sock in the run directory when not set"},

@@ -57,6 +57,10 @@ struct settings {
     int64_t watch_max_dirs, watch_batch_ms;
     int64_t feed_memory_bytes, feed_segment_bytes, feed_segments;
 
+    /* reactions */
+    struct name_list on_change;
+    int64_t on_change_debounce_ms;
+
     /* the API */
     char *api_socket; /* "" = api.sock in run_dir */
     mode_t api_mode;

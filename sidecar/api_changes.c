@@ -312,7 +312,7 @@ void api_changes_serve(struct api_changes *changes, struct http_request *request
 {
     static const char *const names[] = {"path", "mount", "since", "op", "remote", NULL};
     struct http_query query;
-    struct change_filter filter;
+    struct change_filter filter = {.prefix = ""};
     struct error err = {0};
     int r = http_query_parse(request->head.query, names, &query, &err);
     if (r == 0)

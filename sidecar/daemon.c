@@ -18,6 +18,7 @@
 #include "sidecar/leave.h"
 #include "sidecar/metrics.h"
 #include "sidecar/mounts.h"
+#include "sidecar/reactions.h"
 #include "sidecar/run_dir.h"
 
 enum {
@@ -36,6 +37,7 @@ struct daemon {
     struct health health;
     struct metrics *metrics;
     struct mounts *mounts;
+    struct reactions *reactions;
     struct api *api;
     int run_dir_fd;
     int64_t stop_by_ms; /* CLOCK_NEVER: not stopping */
@@ -102,6 +104,10 @@ static int open_parts(struct daemon *d, struct error *err)
     if (r == 0)
         r = mounts_open(d->base, settings, &d->health, d->metrics, &d->mounts, err);
     if (r == 0) {
+        const struct reactions_options options = {d->base, settings, d->mounts, d->metrics};
+        r = reactions_open(&options, &d->reactions, err);
+    }
+    if (r == 0) {
         const struct api_sources sources = {d->base, settings, &d->health, d->mounts, d->metrics};
         r = api_open(&sources, &d->api, err);
     }
@@ -128,6 +134,7 @@ static int close_parts(struct daemon *d)
 {
     int r = 0;
     api_close(d->api);
+    reactions_close(d->reactions);
     if (d->mounts)
         r = mounts_close(d->mounts, CLOSE_MS);
     if (metrics_close(d->metrics, flush_ms(d)) < 0)

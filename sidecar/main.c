@@ -12,6 +12,7 @@
 #include "sidecar/api.h"
 #include "sidecar/daemon.h"
 #include "sidecar/metrics.h"
+#include "sidecar/reactions.h"
 
 enum { EXIT_USAGE = 64, LOG_WAIT_MS = 300 };
 
@@ -78,6 +79,7 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
         config_error(report, "run_dir: it must not be empty");
     api_check(settings, report);
     metrics_check(settings, report);
+    reactions_check(settings, report);
     return report->n_errors ? -EINVAL : 0;
 }
 

@@ -134,6 +134,10 @@ const struct metric metrics_table[METRIC_N] = {
                                  "Intervals in which the sidecar did not run and sent nothing"},
     [METRIC_API_REQUESTS] = {"ApiRequests", UNIT_COUNT, COUNTER, OF_ALL, MORE,
                              "Requests to the API"},
+    [METRIC_REACTIONS] = {"Reactions", UNIT_COUNT, COUNTER, OF_ALL, MORE,
+                          "Requests and signals of on_change that were taken"},
+    [METRIC_REACTIONS_FAILED] = {"ReactionsFailed", UNIT_COUNT, COUNTER, OF_ALL, MORE,
+                                 "Attempts at them that failed"},
     [METRIC_API_REFUSALS] = {"ApiRefusals", UNIT_COUNT, COUNTER, OF_ALL, MORE,
                              "Requests to the API that were answered with an error"},
 };
