@@ -29,8 +29,8 @@
 #include "lib/share/layout.h"
 #include "lib/test_hook.h"
 #include "watchers/announce.h"
+#include "watchers/merge.h"
 #include "watchers/own_options.h"
-#include "watchers/tracker.h"
 
 enum {
     EXIT_USAGE = 64,
@@ -38,6 +38,7 @@ enum {
     LOG_WAIT_MS = 200,
     ANNOUNCE_QUEUE_BYTES = 4 * 1024 * 1024,
     ANNOUNCE_CLOSE_MS = 5000,
+    PEERS_CLOSE_MS = 200,
     STOP_MS = 1000, /* for reading the events that came before STOP */
 };
 
@@ -48,7 +49,9 @@ struct watch {
     struct frame_reader control;
     int signal_fd;
     struct announce *announce; /* NULL: a listener */
-    int root_fd;               /* for announce */
+    struct peers *peers;       /* NULL: there is no state directory */
+    struct merge merge;
+    int root_fd; /* for both */
     bool stopping, fenced;
     int64_t status_ms;
     uint8_t status[WATCH_STATUS_MAX]; /* as it was sent last */
@@ -125,9 +128,16 @@ static int take_frames(struct watch *w, struct error *err)
     return r < 0 ? error_set(err, EBADMSG, "the sidecar sent what is no frame") : 0;
 }
 
-static void add_announce_status(struct watch *w, struct watch_status *status)
+static void add_feed_status(struct watch *w, struct watch_status *status)
 {
     struct announce_status now;
+    struct peers_status peers;
+    if (w->peers) {
+        peers_status(w->peers, &peers);
+        status->feed = peers.feed;
+    }
+    if (!w->announce)
+        return;
     announce_status(w->announce, &now);
     status->feed.announced = now.sequence;
     status->feed.announce_pending = now.pending;
@@ -141,8 +151,7 @@ static int send_status(struct watch *w)
     uint8_t bytes[WATCH_STATUS_MAX];
     int64_t now_ms = clock_now_ms();
     tracker_status(&w->tracker, &status);
-    if (w->announce)
-        add_announce_status(w, &status);
+    add_feed_status(w, &status);
     int n = watch_status_encode(&status, bytes, sizeof(bytes));
     if (n < 0 || (n == w->status_length && memcmp(bytes, w->status, (size_t)n) == 0)) {
         w->status_ms = CLOCK_NEVER;
@@ -171,6 +180,7 @@ static int wait_for_work(struct watch *w, struct error *err)
         {.fd = w->own.child_fd, .events = POLLIN},
         {.fd = w->announce && sink_has_room(&w->sink) ? announce_fd(w->announce) : -1,
          .events = POLLIN},
+        {.fd = merge_fd(&w->merge), .events = POLLIN},
     };
     if (poll(fds, ARRAY_LEN(fds), clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
         return error_set_errno(err, errno, "poll failed");
@@ -186,12 +196,16 @@ static int wait_for_work(struct watch *w, struct error *err)
             return r;
         w->tracker.stuck = false;
     }
+    if (fds[5].revents)
+        merge_look(&w->merge);
     return fds[3].revents ? take_frames(w, err) : 0;
 }
 
 static int step(struct watch *w, struct error *err)
 {
     int r = tracker_step(&w->tracker, err);
+    if (r == 0)
+        r = merge_step(&w->merge);
     if (r == 0 && w->announce)
         r = collect_answers(w, err);
     if (r == 0 && w->own.child_fd >= 0)
@@ -274,19 +288,16 @@ static int prepare(struct watch *w, struct error *err)
     return r < 0 ? error_set_errno(err, -r, "cannot start") : 0;
 }
 
+static bool is_nfs(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == NFS_SUPER_MAGIC;
+}
+
 /* A member's journal and slot. */
-static int start_announce(struct watch *w, const struct settings *settings, const char *root,
+static int start_announce(struct watch *w, const struct settings *settings, const char *state_dir,
                           struct error *err)
 {
-    char state_dir[PATH_MAX];
-    int n = w->own.state
-                ? snprintf(state_dir, sizeof(state_dir), "%s", w->own.state)
-                : snprintf(state_dir, sizeof(state_dir), "%s/%s", root, settings->state_dir);
-    if (n >= (int)sizeof(state_dir))
-        return error_set(err, ENAMETOOLONG, "the path of the state directory is too long");
-    w->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (w->root_fd < 0)
-        return error_set_errno(err, errno, "cannot open %s", root);
     const struct announce_options options = {
         .state_dir = state_dir,
         .member = {.board_fd = w->own.board_fd,
@@ -299,6 +310,44 @@ static int start_announce(struct watch *w, const struct settings *settings, cons
         .queue_bytes = ANNOUNCE_QUEUE_BYTES,
     };
     return announce_open(&options, &w->announce, err);
+}
+
+/* Before the tracker looks at anything: what happens elsewhere from now on is told. */
+static int start_peers(struct watch *w, const struct settings *settings, const char *state_dir,
+                       const struct scope *scope, struct error *err)
+{
+    struct peers_options options = {
+        .root_fd = w->root_fd,
+        .state_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        .on_nfs = is_nfs(state_dir),
+        .scope = *scope,
+        .poll_ms = settings->feed_poll_ms,
+        .idle_poll_ms = settings->feed_poll_idle_ms,
+        .idle_after_ms = settings->feed_idle_after_ms,
+        .slot = w->own.board_fd >= 0 ? w->own.slot : -1,
+    };
+    if (options.state_fd < 0 && errno == ENOENT && !w->own.state)
+        return 0; /* nobody announces anything here */
+    if (options.state_fd < 0)
+        return error_set_errno(err, errno, "cannot open the state directory %s", state_dir);
+    return peers_open(&options, &w->peers, err);
+}
+
+/* The other members' side of it. */
+static int start_feed(struct watch *w, const struct settings *settings, const char *root,
+                      const struct scope *scope, struct error *err)
+{
+    char state_dir[PATH_MAX];
+    int n = w->own.state
+                ? snprintf(state_dir, sizeof(state_dir), "%s", w->own.state)
+                : snprintf(state_dir, sizeof(state_dir), "%s/%s", root, settings->state_dir);
+    if (n >= (int)sizeof(state_dir))
+        return error_set(err, ENAMETOOLONG, "the path of the state directory is too long");
+    w->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (w->root_fd < 0)
+        return error_set_errno(err, errno, "cannot open %s", root);
+    int r = start_peers(w, settings, state_dir, scope, err);
+    return r == 0 && w->own.board_fd >= 0 ? start_announce(w, settings, state_dir, err) : r;
 }
 
 /* Why the others have to look again at everything once this one is watching, if they have to. */
@@ -315,12 +364,6 @@ static int stop_announce(struct watch *w, int r, struct error *err)
     if (left < 0 && (r == 0 || r == -EPIPE))
         r = error_set_errno(err, -left, "not all changes were announced to the other tasks");
     return r;
-}
-
-static bool is_nfs(const char *path)
-{
-    struct statfs fs;
-    return statfs(path, &fs) == 0 && fs.f_type == NFS_SUPER_MAGIC;
 }
 
 static int watch(const struct settings *settings, const char *root, const struct own_options *own)
@@ -349,16 +392,18 @@ static int watch(const struct settings *settings, const char *root, const struct
     struct error err = {0};
     w.own = *own;
     int r = prepare(&w, &err);
-    if (r == 0 && own->board_fd >= 0)
-        r = start_announce(&w, settings, root, &err);
+    if (r == 0)
+        r = start_feed(&w, settings, root, &options.scope, &err);
     options.announce = w.announce;
     if (r == 0)
         r = tracker_open(&w.tracker, &options, &w.sink, &err);
     if (r == 0) {
+        merge_open(&w.merge, w.peers, &w.tracker);
         r = run(&w, &err);
         tracker_close(&w.tracker);
     }
     r = stop_announce(&w, r, &err);
+    peers_close(w.peers, PEERS_CLOSE_MS);
     sink_release(&w.sink);
     frame_reader_release(&w.control);
     if (r < 0 && r != -EPIPE) /* the reader may leave at any time */

@@ -333,3 +333,24 @@ int pending_ready(struct pending *p)
 {
     return append_mark(p, PENDING_READY, 0);
 }
+
+int pending_notice(struct pending *p, const struct watch_notice *notice)
+{
+    uint8_t frame[WATCH_NOTICE_MAX];
+    int n = watch_notice_encode(notice, frame, sizeof(frame));
+    if (n < 0)
+        return 0; /* longer than a record can be */
+    struct pending_entry *e = append(p, PENDING_NOTICE, (size_t)n);
+    if (!e)
+        return -ENOMEM;
+    memcpy(e->text, frame, (size_t)n);
+    e->nonce = (uint64_t)n;
+    return 0;
+}
+
+struct watch_notice pending_as_notice(const struct pending_entry *entry)
+{
+    struct watch_notice notice = {.observer = ""};
+    watch_notice_decode((const uint8_t *)entry->text, (size_t)entry->nonce, &notice);
+    return notice;
+}

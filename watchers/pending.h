@@ -5,7 +5,7 @@
  *   notes    "something happened to NAME in DIR". Later events for the same name merge into the
  *            note; its path is worked out when it is told, so it is right also when a directory
  *            above was renamed meanwhile.
- *   records  renames and resyncs, whose text is fixed, and marks (pong, ready, mark).
+ *   records  renames and resyncs, whose text is fixed, and marks (pong, ready, mark, notice).
  * What another member tells is kept the same way. A note that merges several events is the business
  * of whoever has to do most about it, see enum pending_origin.
  * When a directory is renamed the notes below it are moved behind the record of the rename, because
@@ -30,6 +30,7 @@
 #include <sys/queue.h>
 
 #include "lib/share/change.h"
+#include "lib/share/watch_frames.h"
 #include "watchers/wd_table.h"
 
 enum {
@@ -63,7 +64,14 @@ struct pending_peer {
     char observer[];
 };
 
-enum pending_kind { PENDING_NOTE, PENDING_RECORD, PENDING_PONG, PENDING_READY, PENDING_MARK };
+enum pending_kind {
+    PENDING_NOTE,
+    PENDING_RECORD,
+    PENDING_PONG,
+    PENDING_READY,
+    PENDING_MARK,
+    PENDING_NOTICE,
+};
 
 struct pending_entry {
     TAILQ_ENTRY(pending_entry) order;
@@ -71,14 +79,14 @@ struct pending_entry {
     struct pending_entry *hash_next;
     struct dir *dir;           /* of a note */
     struct pending_peer *peer; /* owned; NULL: no member's record is in it */
-    uint64_t nonce;            /* of a pong; of a mark its ticket */
+    uint64_t nonce;            /* of a pong; of a mark its ticket; of a notice its length */
     uint32_t hash;
     uint32_t bytes;
     uint16_t from; /* of a rename: where in text the old path starts */
     uint8_t kind, op, reason, origin;
     bool is_dir, unknown;
     bool sealed; /* a later event makes a note of its own */
-    char text[]; /* a note's name, a record's path */
+    char text[]; /* a note's name, a record's path, a notice's frame */
 };
 TAILQ_HEAD(pending_queue, pending_entry);
 
@@ -118,6 +126,10 @@ int pending_record_peer(struct pending *pending, const struct change *change);
 int pending_pong(struct pending *pending, uint64_t nonce);
 int pending_ready(struct pending *pending);
 int pending_mark(struct pending *pending, uint64_t ticket);
+int pending_notice(struct pending *pending, const struct watch_notice *notice);
+
+/* What a notice entry holds; points into the entry. */
+struct watch_notice pending_as_notice(const struct pending_entry *entry);
 
 struct pending_entry *pending_first(const struct pending *pending);
 void pending_remove(struct pending *pending, struct pending_entry *entry);

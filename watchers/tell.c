@@ -136,6 +136,7 @@ static int tell_ready(struct tracker *t)
 
 static int tell_entry(struct tracker *t, const struct pending_entry *entry)
 {
+    struct watch_notice notice;
     switch ((enum pending_kind)entry->kind) {
     case PENDING_NOTE:
         return tell_note(t, entry);
@@ -146,6 +147,9 @@ static int tell_entry(struct tracker *t, const struct pending_entry *entry)
     case PENDING_MARK:
         t->told = entry->nonce;
         return 0;
+    case PENDING_NOTICE:
+        notice = pending_as_notice(entry);
+        return t->sink->ops->notice(t->sink, &notice);
     case PENDING_PONG:
         break;
     }

@@ -1,0 +1,57 @@
+#include "watchers/merge.h"
+
+#include "watchers/remote.h"
+
+void merge_open(struct merge *m, struct peers *peers, struct tracker *tracker)
+{
+    *m = (struct merge){.peers = peers, .tracker = tracker};
+}
+
+int merge_fd(const struct merge *m)
+{
+    return m->peers && m->ticket == 0 ? peers_fd(m->peers) : -1;
+}
+
+static int apply(struct merge *m, const struct peers_item *item)
+{
+    struct change change;
+    if (item->kind == PEERS_NOTICE) {
+        const struct watch_notice notice = {
+            .slot = item->slot,
+            .epoch = item->epoch,
+            .observer = item->observer,
+            .length = item->length,
+            .payload = item->payload,
+        };
+        tracker_tell_soon(m->tracker);
+        return pending_notice(&m->tracker->pending, &notice);
+    }
+    if (change_decode(item->payload, item->length, &change) < 0)
+        return 0;
+    change.observer = item->observer;
+    return remote_apply(m->tracker, &change);
+}
+
+void merge_look(struct merge *m)
+{
+    m->until = peers_look(m->peers);
+    if (m->until > m->taken) /* else only the status is new */
+        m->ticket = tracker_ticket(m->tracker);
+}
+
+int merge_step(struct merge *m)
+{
+    struct peers_item item;
+    if (m->ticket == 0 || m->tracker->reached < m->ticket)
+        return 0;
+    while (m->taken < m->until && !pending_is_full(&m->tracker->pending) &&
+           peers_next(m->peers, &item)) {
+        m->taken++;
+        int r = apply(m, &item);
+        if (r < 0)
+            return r;
+    }
+    if (m->taken >= m->until)
+        m->ticket = 0;
+    return 0;
+}
