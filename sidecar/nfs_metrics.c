@@ -16,6 +16,7 @@ struct nfs_mount {
     bool counted; /* stats is where the next difference begins */
     struct mountstats stats;
     int64_t least_unanswered;
+    bool reconnected; /* and no answer has come since */
 };
 
 struct nfs_metrics {
@@ -94,23 +95,21 @@ static void count_delta(struct metric_group *group, const struct mountstats *del
     metrics_set(group, METRIC_NFS_BACKLOG, sends ? mean(delta->transport.backlog, sends) : 0);
 }
 
-/* A call that was sent again has one answer only. */
-static int64_t unanswered(const struct mountstats *stats)
-{
-    uint64_t answered = stats->transport.receives;
-    for (size_t i = 0; i < stats->n_ops; i++)
-        if (stats->ops[i].transmissions > stats->ops[i].calls)
-            answered += stats->ops[i].transmissions - stats->ops[i].calls;
-    return (int64_t)(stats->transport.sends - answered);
-}
-
-/* Calls that were given up or lost by other mounts of the connection never get their answer: so the
- * least that was ever seen is nothing. */
+/*
+ * Sends that have no answer yet. With a connection some are lost for good (sent again, given up),
+ * so the least that was ever seen is nothing, and what is seen when answers come again after a
+ * reconnect is nothing too. Before they come, a proxy may take any number of new connections.
+ */
 static uint64_t outstanding(struct nfs_mount *mount, const struct mountstats *stats)
 {
-    int64_t now = unanswered(stats);
-    if (now < mount->least_unanswered)
+    int64_t now = (int64_t)(stats->transport.sends - stats->transport.receives);
+    if (stats->transport.connects != mount->stats.transport.connects)
+        mount->reconnected = true;
+    bool answers = stats->transport.receives > mount->stats.transport.receives;
+    if (now < mount->least_unanswered || (mount->reconnected && answers)) {
         mount->least_unanswered = now;
+        mount->reconnected = false;
+    }
     return (uint64_t)now - (uint64_t)mount->least_unanswered;
 }
 
@@ -132,6 +131,8 @@ static void begin(struct nfs_mount *mount, const struct mountstats *stats)
         if (is_counter_of_nfs(i))
             metrics_count(mount->group, i, 0);
     mount->least_unanswered = INT64_MAX;
+    mount->reconnected = false;
+    mount->stats = *stats;
     mount->counted = true;
 }
 
@@ -142,11 +143,11 @@ static void take(struct nfs_mount *mount, const struct mountstats *stats)
         count_delta(mount->group, &delta);
     else
         begin(mount, stats);
+    metrics_set(mount->group, METRIC_NFS_OUTSTANDING, (double)outstanding(mount, stats));
     mount->stats = *stats;
     mount->group->nfs = &mount->stats;
     set_seconds(mount->group, METRIC_NFS_LEASE_TIME, stats->lease_s);
     set_seconds(mount->group, METRIC_NFS_LEASE_EXPIRED, stats->lease_expired_s);
-    metrics_set(mount->group, METRIC_NFS_OUTSTANDING, (double)outstanding(mount, stats));
 }
 
 static void stop_counting(struct nfs_mount *mount)

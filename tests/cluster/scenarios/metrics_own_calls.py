@@ -5,6 +5,7 @@ from harness.sidecar import Sidecar
 
 DEADLINE_S = 90
 MOUNT, AGAIN = "/mnt/data", "/mnt/again"
+NAMES = "SidecarCalls", "NfsMetadataCalls", "SidecarMeteredBytes", "MeteredBytes", "SidecarMeteredWrittenBytes", "MeteredWrittenBytes"
 NEVER = "--mount-probe-interval=1h --lease-proof-interval=10m --canary-interval=0"
 CHORES = {"probes": NEVER.replace("1h", "1s"), "proofs": NEVER.replace("10m", "1s"), "canaries": NEVER.replace("=0", "=1s")}
 
@@ -25,12 +26,13 @@ def one_chore(cluster, host, what, intervals):
     sidecar = Sidecar(host, MOUNT, intervals=intervals, options="--watch-enabled=false")
     sidecar.wait("LocksReady", "True", "SlotHeld", 15)
     host.run(["sleep", "3"])
-    own, counted, own_bytes, metered = grown(sidecar, ("SidecarCalls", "NfsMetadataCalls", "SidecarMeteredBytes", "MeteredBytes"), 8)
+    own, counted, own_bytes, metered, own_written, written = grown(sidecar, NAMES, 8)
     sidecar.stop(10)
     cluster.log(f"{what}: {own} calls and {own_bytes} bytes said, {metered} bytes metered")
     check(own >= 4 and counted >= 4, f"{what}: {own} and {counted} calls")
     # A chore may be on its way at either end.
     between(f"bytes of {what}", own_bytes / metered, 0.7, 1.4)
+    between(f"written bytes of {what}", (own_written + 1) / (written + 1), 0.7, 1.4)
 
 
 def shown_twice(host):

@@ -111,7 +111,7 @@ static void test_deltas(void **state)
         {METRIC_NFS_TIMEOUTS, 2},
         {METRIC_NFS_RETRANSMISSIONS, 3},
         {METRIC_NFS_DELAYS, 5},
-        {METRIC_NFS_OUTSTANDING, 3}, /* of 8 sends without answer, 5 were sent again */
+        {METRIC_NFS_OUTSTANDING, 0}, /* connected again, and answers came */
         {METRIC_NFS_BACKLOG, 0.5},
         {METRIC_NFS_RECONNECTS, 1},
         {METRIC_NFS_LEASE_TIME, 90},
@@ -169,13 +169,13 @@ static void test_the_first_goes(void **state)
 
 static const char line[] = "device 127.0.0.1:/ mounted on /data with fstype nfs4 statvers=1.1\n";
 
-static void show_reads(int age_s, int reads, int sends, int receives, int sent_again)
+static void show_reads(int age_s, int reads, int connects, int sends, int receives)
 {
     char text[1024];
     snprintf(text, sizeof(text),
-             "%s\tage:\t%d\n\txprt:\ttcp 1 1 1 0 0 %d %d 0 0 0 2 0 0\n\tper-op statistics\n"
+             "%s\tage:\t%d\n\txprt:\ttcp 1 1 %d 0 0 %d %d 0 0 0 2 0 0\n\tper-op statistics\n"
              "\tREAD: %d %d 0 0 0 0 0 0\n",
-             line, age_s, sends, receives, reads, reads + sent_again);
+             line, age_s, connects, sends, receives, reads, reads);
     write_file(text);
     nfs_metrics_collect(nfs);
 }
@@ -185,40 +185,42 @@ static void test_another_mount(void **state)
 {
     write_file(line);
     follow(&data, "/data", 40);
-    show_reads(100, 50, 60, 60, 0);
+    show_reads(100, 50, 1, 60, 60);
     assert_value(&data, METRIC_NFS_READS, 50);
-    show_reads(110, 30, 60, 60, 0);
-    show_reads(5, 70, 60, 60, 0);
+    show_reads(110, 30, 1, 60, 60);
+    show_reads(5, 70, 1, 60, 60);
     assert_value(&data, METRIC_NFS_READS, 50);
-    show_reads(6, 71, 60, 60, 0);
+    show_reads(6, 71, 1, 60, 60);
     assert_value(&data, METRIC_NFS_READS, 51);
-    show_reads(7, 72, 60, 60, 0);
+    show_reads(7, 72, 1, 60, 60);
     follow(&data, "/data", 77); /* another device */
     assert_value(&data, METRIC_NFS_READS, 52);
     write_file("device proc mounted on /proc with fstype proc\n"); /* gone for a moment */
     nfs_metrics_collect(nfs);
     assert_value(&data, METRIC_NFS_READS, 52);
-    show_reads(9, 80, 60, 60, 0);
+    show_reads(9, 80, 1, 60, 60);
     assert_value(&data, METRIC_NFS_READS, 60);
 }
 
 static void test_outstanding(void **state)
 {
-    show_reads(10, 10, 107, 100, 0); /* seven were lost before it was looked, or by others */
+    show_reads(10, 10, 2, 107, 100); /* seven were lost before it was looked */
     follow(&data, "/data", 40);
     static const struct {
-        int sends, receives, sent_again, outstanding;
+        int connects, sends, receives, outstanding;
     } steps[] = {
-        {110, 103, 0, 0},
-        {120, 103, 0, 10}, /* nothing comes back */
-        {130, 103, 0, 20}, /* a new connection: the ten are sent again */
-        {130, 113, 10, 0}, /* answered */
-        {131, 113, 10, 1},
-        {13, 13, 10, 0}, /* the connection was replaced and its counters with it */
-        {14, 13, 10, 1},
+        {2, 110, 103, 0},  {2, 120, 103, 10}, /* nothing comes back */
+        {3, 130, 103, 20},                    /* a new connection, on which all is sent again */
+        {4, 140, 103, 30}, /* and again: a proxy without a server takes them all */
+        {5, 150, 113, 0},  /* answers come: what is left is lost */
+        {5, 153, 115, 1},  {5, 153, 116, 0},
+        {6, 157, 119, 0}, /* some of these are on their way */
+        {6, 157, 120, 0},  {6, 158, 120, 1},
+        {1, 13, 13, 0}, /* the connection's counters began anew */
+        {1, 14, 13, 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        show_reads(10, 10, steps[i].sends, steps[i].receives, steps[i].sent_again);
+        show_reads(10, 10, steps[i].connects, steps[i].sends, steps[i].receives);
         if (value(&data, METRIC_NFS_OUTSTANDING) != steps[i].outstanding)
             fail_msg("step %zu: %g are outstanding", i, value(&data, METRIC_NFS_OUTSTANDING));
     }
