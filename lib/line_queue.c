@@ -14,10 +14,12 @@
 /* One ring of bytes. The writer owns [head, head + writing); pushers append at the tail. */
 struct line_queue {
     int fd;
+    struct line_file *file; /* instead, or NULL */
     size_t capacity;
     size_t head, used;
     bool stop, broken;
     atomic_ullong dropped;
+    atomic_int error; /* of the last line of a file */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t writer;
@@ -31,6 +33,25 @@ static void copy_in(struct line_queue *q, const char *data, size_t length)
     memcpy(q->ring + tail, data, first);
     memcpy(q->ring, data + first, length - first);
     q->used += length;
+}
+
+/* One line at a time: what a file does not take is dropped whole. */
+static ssize_t write_line(struct line_queue *q, struct iovec parts[2])
+{
+    for (int i = 0; i < 2; i++) {
+        char *end = memchr(parts[i].iov_base, '\n', parts[i].iov_len);
+        if (!end)
+            continue;
+        parts[i].iov_len = (size_t)(end - (char *)parts[i].iov_base) + 1;
+        if (i == 0)
+            parts[1].iov_len = 0;
+        break;
+    }
+    int r = line_file_write(q->file, parts);
+    if (r < 0)
+        atomic_fetch_add(&q->dropped, 1);
+    atomic_store(&q->error, -r);
+    return (ssize_t)(parts[0].iov_len + parts[1].iov_len);
 }
 
 static void *write_lines(void *arg)
@@ -48,7 +69,7 @@ static void *write_lines(void *arg)
             {q->ring, q->used - first},
         };
         pthread_mutex_unlock(&q->lock);
-        ssize_t n = writev(q->fd, parts, parts[1].iov_len ? 2 : 1);
+        ssize_t n = q->file ? write_line(q, parts) : writev(q->fd, parts, parts[1].iov_len ? 2 : 1);
         int error = errno;
         if (n < 0 && error == EAGAIN) /* somebody made our stdout non-blocking */
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
@@ -66,12 +87,14 @@ static void *write_lines(void *arg)
     return NULL;
 }
 
-int line_queue_open(int fd, size_t capacity_bytes, struct line_queue **ret_queue)
+static int open_queue(int fd, struct line_file *file, size_t capacity_bytes,
+                      struct line_queue **ret_queue)
 {
     struct line_queue *q = calloc(1, sizeof(*q) + capacity_bytes);
     if (!q)
         return -ENOMEM;
     q->fd = fd;
+    q->file = file;
     q->capacity = capacity_bytes;
     pthread_mutex_init(&q->lock, NULL);
     pthread_condattr_t clock;
@@ -96,6 +119,22 @@ int line_queue_open(int fd, size_t capacity_bytes, struct line_queue **ret_queue
     }
     *ret_queue = q;
     return 0;
+}
+
+int line_queue_open(int fd, size_t capacity_bytes, struct line_queue **ret_queue)
+{
+    return open_queue(fd, NULL, capacity_bytes, ret_queue);
+}
+
+int line_queue_open_file(struct line_file *file, size_t capacity_bytes,
+                         struct line_queue **ret_queue)
+{
+    return open_queue(-1, file, capacity_bytes, ret_queue);
+}
+
+int line_queue_error(const struct line_queue *q)
+{
+    return atomic_load(&q->error);
 }
 
 int line_queue_push(struct line_queue *q, const char *line, size_t length)
@@ -163,5 +202,6 @@ void line_queue_close(struct line_queue *q, int64_t timeout_ms)
     pthread_join(q->writer, NULL);
     pthread_cond_destroy(&q->changed);
     pthread_mutex_destroy(&q->lock);
+    line_file_close(q->file);
     free(q);
 }

@@ -148,8 +148,9 @@ static const struct setting table[] = {
      "Numeric user ids that may use the API, besides root and the sidecar's own; all when not set"},
 
     {"metrics.sinks", SETTING_NAMES, SIDE, AT(metrics_sinks), "emf", 0, CONFIG_NAMES_MAX, NULL,
-     "Where metrics go: emf (JSON lines on stdout for CloudWatch Logs), cloudwatch (calls of "
-     "PutMetricData), both, or none"},
+     "Where metrics go, one or more of emf (JSON lines on stdout for CloudWatch Logs), emf_file "
+     "and "
+     "cloudwatch (calls of PutMetricData); or none"},
     {"metrics.namespace", SETTING_TEXT, SIDE, AT(metrics_namespace), "EFSSidecar", 1, 255, NULL,
      "CloudWatch namespace"},
     {"metrics.interval", SETTING_DURATION, SIDE, AT(metrics_interval_ms), "60s", 1 * SECOND,
@@ -165,6 +166,11 @@ static const struct setting table[] = {
     {"metrics.buffer", SETTING_SIZE, SIDE, AT(metrics_buffer_bytes), "1MiB", 64 * 1024,
      64 * 1024 * 1024, NULL,
      "Memory for what waits to be sent to CloudWatch; the oldest is dropped when it is full"},
+    {"metrics.emf_file", SETTING_PATH, SIDE, AT(metrics_emf_file), "", 0, 0, NULL,
+     "Where the sink emf_file appends its lines; keep it off EFS"},
+    {"metrics.emf_file_size", SETTING_SIZE, SIDE, AT(metrics_emf_file_bytes), "16MiB", 64 * 1024,
+     1024 * 1024 * 1024, NULL,
+     "At this size the file is renamed to FILE.1, which replaces the one before"},
     {"metrics.set", SETTING_CHOICE, SIDE, AT(metrics_set), "core", 0, 0, metrics_set_names,
      "Which metrics CloudWatch gets: the few that alarms need (core), or all"},
     {"metrics.include", SETTING_NAMES, SIDE, AT(metrics_include), "", 0, CONFIG_NAMES_MAX, NULL,

@@ -74,6 +74,8 @@ struct settings {
     int64_t metrics_interval_ms;
     int64_t metrics_flush_ms, metrics_buffer_bytes;
     bool metrics_high_resolution;
+    char *metrics_emf_file; /* "" = none */
+    int64_t metrics_emf_file_bytes;
     int metrics_set; /* enum metrics_set */
     struct name_list metrics_include;
     bool metrics_task_dimension;

@@ -1,6 +1,7 @@
 /*
  * CloudWatch's embedded metric format: a JSON object per line on stdout, which the log driver takes
- * to CloudWatch Logs, which makes metrics of it. No permission and no call is needed.
+ * to CloudWatch Logs, which makes metrics of it. No permission and no call is needed. The same
+ * lines may go to a file, for an agent that reads it.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -121,6 +122,34 @@ static int emf_open(const struct settings *settings, void **ret_state, struct er
     return 0;
 }
 
+static int file_check(const struct settings *settings, struct error *err)
+{
+    return *settings->metrics_emf_file
+               ? 0
+               : error_set(err, EINVAL,
+                           "metrics.emf_file: metrics.sinks has emf_file, so name the file");
+}
+
+static int file_open(const struct settings *settings, void **ret_state, struct error *err)
+{
+    struct line_file *file;
+    int r = line_file_open(settings->metrics_emf_file, (size_t)settings->metrics_emf_file_bytes,
+                           &file, err);
+    if (r < 0) {
+        error_prefix(err, "metrics.emf_file");
+        return r;
+    }
+    struct emf *emf = calloc(1, sizeof(*emf));
+    r = emf ? line_queue_open_file(file, STDOUT_BUFFER_BYTES, &emf->queue) : -ENOMEM;
+    if (r < 0) {
+        line_file_close(file);
+        free(emf);
+        return error_set_errno(err, -r, "metrics.sinks: emf_file cannot start its writer thread");
+    }
+    *ret_state = emf;
+    return 0;
+}
+
 static int emf_write(void *state, const struct metrics_view *view, const struct metric_group *group)
 {
     struct emf *emf = state;
@@ -150,6 +179,22 @@ static void emf_tell(void *state, bool lost, struct conditions *conditions)
                        "metrics are written to stdout");
 }
 
+static void file_tell(void *state, bool lost, struct conditions *conditions)
+{
+    const struct emf *emf = state;
+    int error = line_queue_error(emf->queue);
+    if (error)
+        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_FALSE, "FileError",
+                       "metrics.emf_file cannot be written, lines are dropped and counted: %s",
+                       error_name(error));
+    else if (lost)
+        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_FALSE, "OutputBlocked",
+                       "writing to metrics.emf_file takes too long");
+    else
+        conditions_set(conditions, CONDITION_METRICS_PUBLISHING, CONDITION_TRUE, "Publishing",
+                       "metrics are written to metrics.emf_file");
+}
+
 static int emf_close(void *state, int64_t timeout_ms)
 {
     struct emf *emf = state;
@@ -164,5 +209,15 @@ const struct sink sink_emf = {
     .write = emf_write,
     .count = emf_count,
     .tell = emf_tell,
+    .close = emf_close,
+};
+
+const struct sink sink_emf_file = {
+    .name = "emf_file",
+    .check = file_check,
+    .open = file_open,
+    .write = emf_write,
+    .count = emf_count,
+    .tell = file_tell,
     .close = emf_close,
 };

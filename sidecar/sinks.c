@@ -14,7 +14,7 @@ const char *const metric_unit_names[] = {
     [UNIT_SECONDS] = "Seconds", [UNIT_BYTES] = "Bytes", [UNIT_PERCENT] = "Percent",
 };
 
-static const struct sink *const sinks[] = {&sink_emf, &sink_cloudwatch};
+static const struct sink *const sinks[] = {&sink_emf, &sink_emf_file, &sink_cloudwatch};
 
 const struct sink *sink_find(const char *name)
 {
@@ -26,7 +26,7 @@ const struct sink *sink_find(const char *name)
 
 const char *sink_names(void)
 {
-    return "emf, cloudwatch, none";
+    return "emf, emf_file, cloudwatch, none";
 }
 
 const char *const dimension_names[DIMENSIONS] = {

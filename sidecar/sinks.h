@@ -116,7 +116,7 @@ struct sink {
                                                       that must not see exit handlers run */
 };
 
-extern const struct sink sink_emf, sink_cloudwatch;
+extern const struct sink sink_emf, sink_emf_file, sink_cloudwatch;
 
 const struct sink *sink_find(const char *name); /* NULL: no such sink */
 const char *sink_names(void);                   /* "emf, ..., none" for messages */
