@@ -182,7 +182,10 @@ static void *run(void *arg)
     pthread_mutex_lock(&s->lock);
     while (!may_end(s)) {
         turn(s);
-        int64_t ms = clock_poll_timeout(next_turn_ms(s));
+        int64_t wake_ms = next_turn_ms(s);
+        if (s->stop_by_ms != CLOCK_NEVER && wake_ms > s->stop_by_ms - LAST_RESERVE_MS)
+            wake_ms = s->stop_by_ms - LAST_RESERVE_MS;
+        int64_t ms = clock_poll_timeout(wake_ms);
         if (!may_end(s) && ms > 0)
             wait_ms(s, ms);
     }

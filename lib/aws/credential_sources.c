@@ -1,13 +1,13 @@
 #include "lib/aws/credential_sources.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "lib/aws/curl.h"
 #include "lib/aws/http.h"
 #include "lib/clock.h"
 #include "lib/fs.h"
@@ -72,13 +72,15 @@ static bool own_address(const char *host)
 /* curl's own reading of the URL decides, because curl is who connects. */
 int credential_source_check_url(const char *url, struct error *err)
 {
+    int r = curl_load(err);
+    if (r < 0)
+        return r;
     CURLU *parsed = curl_url();
     char *scheme = NULL, *host = NULL, *zone = NULL;
     bool good = curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
                 curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                 curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK;
     bool zoned = good && curl_url_get(parsed, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK;
-    int r = 0;
     if (!good)
         r = error_set(err, EINVAL, "AWS_CONTAINER_CREDENTIALS_FULL_URI is not an URL");
     else if (strcmp(scheme, "https") != 0 &&

@@ -1,13 +1,12 @@
 #include "lib/aws/http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/aws/curl.h"
 #include "lib/aws/sign.h"
 #include "lib/backoff.h"
 #include "lib/clock.h"
@@ -18,14 +17,6 @@ enum {
     RETRY_AFTER_MAX_MS = 60 * 1000,
     PAUSE_MAX_MS = 1000,
 };
-
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static CURLcode curl_state;
-
-static void init_curl(void)
-{
-    curl_state = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 static void cleanup_curl_p(CURL **curl)
 {
@@ -301,10 +292,9 @@ int http_exchange(const struct http_request *request, struct http_response *ret_
                   struct error *err)
 {
     struct transfer t = {.request = request};
-    pthread_once(&curl_once, init_curl);
-    if (curl_state != CURLE_OK)
-        return error_set(err, EIO, "libcurl: %s", curl_easy_strerror(curl_state));
-    int r = check_request(request, err);
+    int r = curl_load(err);
+    if (r == 0)
+        r = check_request(request, err);
     if (r < 0)
         return r;
     _cleanup_(cleanup_curl_p) CURL *curl = curl_easy_init();

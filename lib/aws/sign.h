@@ -18,8 +18,7 @@
 #ifndef LIB_AWS_SIGN_H
 #define LIB_AWS_SIGN_H
 
-#include <curl/curl.h>
-
+#include "lib/aws/curl.h"
 #include "lib/aws/http.h"
 
 enum { SIGN_BODY_MAX_BYTES = 1024 * 1024 - 1, SIGN_NAME_MAX = 63 };
