@@ -1,0 +1,95 @@
+/* A segment as a peer finds it, first its records one by one, then through the reader. Parsed means
+ * that everything in it was handed out or understood. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/share/change.h"
+#include "lib/share/journal_reader.h"
+#include "lib/share/notice.h"
+#include "lib/share/slot.h"
+#include "tests/fuzz/driver.h"
+
+static char dir_name[64];
+static int feed_fd = -1;
+static char segment_path[128];
+
+static void clean_up(void)
+{
+    unlink(segment_path);
+    *strrchr(segment_path, '/') = '\0';
+    rmdir(segment_path);
+    rmdir(dir_name);
+}
+
+static void set_up(void)
+{
+    strcpy(dir_name, access("/dev/shm", W_OK) == 0 ? "/dev/shm/fuzz-XXXXXX" : "/tmp/fuzz-XXXXXX");
+    MUST(mkdtemp(dir_name));
+    feed_fd = open(dir_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    snprintf(segment_path, sizeof(segment_path), "%s/3-5", dir_name);
+    MUST(feed_fd >= 0 && mkdir(segment_path, 0700) == 0);
+    strcat(segment_path, "/1.log");
+    atexit(clean_up);
+}
+
+static void write_segment(const char *text, size_t length)
+{
+    int fd = open(segment_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    MUST(fd >= 0 && write(fd, text, length) == (ssize_t)length);
+    close(fd);
+}
+
+/* Every record that decodes says the same when it is encoded again. */
+static void repeat_records(const char *text, size_t length)
+{
+    static uint8_t again[JOURNAL_RECORD_MAX + 8];
+    struct journal_record record;
+    int n;
+    for (const uint8_t *p = (const uint8_t *)text; length > 0; p += n, length -= (size_t)n) {
+        n = journal_record_decode(p, length, &record);
+        if (n <= 0)
+            return;
+        MUST((size_t)n <= length && record.length <= JOURNAL_PAYLOAD_MAX);
+        journal_record_encode(record.type, record.sequence, record.payload, record.length, again);
+        struct journal_record same;
+        MUST(journal_record_decode(again, (size_t)n, &same) == n && same.type == record.type);
+    }
+}
+
+static int check_payload(const struct journal_record *record)
+{
+    struct change change;
+    struct notice notice;
+    if (record->type == JOURNAL_CHANGE)
+        return change_decode(record->payload, record->length, &change);
+    return record->type == JOURNAL_NOTICE ? notice_decode(record->payload, record->length, &notice)
+                                          : 0;
+}
+
+int fuzz_parse(const char *text, size_t length)
+{
+    struct journal_reader *reader;
+    struct journal_record record;
+    uint64_t last = 0;
+    int r, bad = 0;
+    if (feed_fd < 0)
+        set_up();
+    repeat_records(text, length);
+    write_segment(text, length);
+    MUST(journal_reader_new(feed_fd, 3, 5, 1, false, &reader) == 0);
+    while ((r = journal_reader_next(reader, SLOT_SEQUENCE_MAX, &record)) == 1) {
+        MUST(record.sequence > 0 && (last == 0 || record.sequence == last + 1));
+        MUST(record.type != JOURNAL_HEADER && record.type != JOURNAL_NEXT);
+        last = record.sequence;
+        bad |= check_payload(&record);
+    }
+    MUST(r == 0 || r == -ESTALE || r == -EBADMSG);
+    MUST(strlen(journal_reader_observer(reader)) <= JOURNAL_OBSERVER_MAX);
+    bool all = last > 0 && journal_reader_offset(reader) == (int64_t)length;
+    journal_reader_free(reader);
+    return r == 0 && all && bad == 0 ? 0 : -1;
+}
