@@ -125,6 +125,8 @@ static const struct setting table[] = {
      NULL, "The same while nothing has changed for feed.idle_after"},
     {"feed.idle_after", SETTING_DURATION, SIDE | WATCH, AT(feed_idle_after_ms), "60s", 0, 1 * HOUR,
      NULL, "When looking at the board slows down to feed.poll_idle"},
+    {"feed.retention", SETTING_DURATION, SIDE, AT(retention_ms), "15m", 1 * MINUTE, 1 * DAY, NULL,
+     "How long the journal of a task that ended is kept for tasks that were cut off"},
     {"feed.memory", SETTING_SIZE, SIDE, AT(feed_memory_bytes), "1MiB", 64 * 1024, 64 * 1024 * 1024,
      NULL, "Recent changes of each mount that are kept for readers who come back or are slow"},
     {"feed.segment", SETTING_SIZE, SIDE | WATCH, AT(feed_segment_bytes), "1MiB", 64 * 1024,

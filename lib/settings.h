@@ -49,7 +49,7 @@ struct settings {
 
     /* the sidecar's mounts */
     int64_t probe_interval_ms, stall_after_ms, canary_interval_ms, proof_interval_ms;
-    int64_t fence_ms;
+    int64_t fence_ms, retention_ms;
 
     /* watching */
     bool watch_enabled;

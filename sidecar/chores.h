@@ -25,6 +25,7 @@
 
 enum { CHORES_MAX = 8 };
 
+struct janitor;
 struct place;
 
 /* What a worker needs, filled by prepare(), and what it found. */
@@ -32,7 +33,8 @@ struct chore_call {
     struct chores *chores;
     unsigned chore;
     const struct place *place;
-    bool on_nfs, has_slot;
+    struct janitor *janitor; /* for one call at a time */
+    bool on_nfs, state_on_nfs, has_slot;
     unsigned slot;
     uint32_t epoch;
     uint64_t root_inode; /* found by the probe */

@@ -4,6 +4,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "sidecar/mount_member.h"
 #include "sidecar/probe.h"
 #include "sidecar/taskdirs.h"
 
@@ -170,11 +171,27 @@ static void done_member(void *owner, const struct chore_call *call)
     plan(work, CHORE_MEMBER, MAKE_MOST_MS);
 }
 
+static int run_janitor(struct chore_call *call)
+{
+    call->janitor->own_slot = call->slot;
+    call->janitor->on_nfs = call->state_on_nfs;
+    return janitor_round(call->janitor, &call->err);
+}
+
+static void done_janitor(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    if (call->err.code)
+        log_warn("%s. It is tried again", call->err.text);
+    mount_member_bury(work);
+}
+
 /* What would be left behind. The member's file goes before the slot: the next one writes its own.
  */
 static int run_clean(struct chore_call *call)
 {
     const struct place *place = call->place;
+    janitor_release(call->janitor);
     int r = call->has_slot ? taskdirs_remove_member(place, call->slot, &call->err) : 0;
     return r == 0 && place->writable ? probe_remove(place, &call->err) : r;
 }
@@ -193,14 +210,17 @@ static const struct chore_kind kinds[CHORES] = {
     [CHORE_MAKE] = {"making the task's directory", true, run_make, done_make},
     [CHORE_CANARY] = {"the canary", true, run_canary, done_canary},
     [CHORE_MEMBER] = {"writing the member's file", true, run_member, done_member},
+    [CHORE_JANITOR] = {"clearing up after other tasks", true, run_janitor, done_janitor},
     [CHORE_CLEAN] = {"removing the canary file", true, run_clean, done_clean},
 };
 
 static void prepare(void *owner, struct chore_call *call)
 {
-    const struct mount_work *work = owner;
+    struct mount_work *work = owner;
     call->place = &work->place;
     call->on_nfs = work->facts.nfs;
+    call->state_on_nfs = work->state_nfs;
+    call->janitor = &work->janitor;
     call->has_slot = work->has_slot;
     call->slot = work->member.slot;
     call->epoch = work->member.epoch;
@@ -220,7 +240,8 @@ static bool may_start(const void *owner, unsigned chore)
         return false;
     if (work->stopping && chore != CHORE_CLEAN)
         return false;
-    if (chore == CHORE_MAKE || chore == CHORE_MEMBER || chore == CHORE_CLEAN)
+    if (chore == CHORE_MAKE || chore == CHORE_MEMBER || chore == CHORE_JANITOR ||
+        chore == CHORE_CLEAN)
         return mount_chores_has_state(work);
     bool only_asks = chore == CHORE_PROBE || (chore == CHORE_CANARY && !work->place.writable);
     return only_asks || is_writable(work);
@@ -229,6 +250,7 @@ static bool may_start(const void *owner, unsigned chore)
 void mount_chores_init(struct mount_work *work)
 {
     work->make_backoff = (struct backoff){.first_ms = MAKE_FIRST_MS, .most_ms = MAKE_MOST_MS};
+    janitor_init(&work->janitor, &work->place, work->options.settings->retention_ms);
     chores_init(&work->chores, kinds, CHORES, work, prepare);
     plan(work, CHORE_LINK_ROOT, 0);
     plan(work, CHORE_PROBE, 0);
@@ -249,6 +271,11 @@ bool mount_chores_has_state(const struct mount_work *work)
 void mount_chores_write_member(struct mount_work *work)
 {
     plan(work, CHORE_MEMBER, 0);
+}
+
+void mount_chores_plan_janitor(struct mount_work *work, int64_t in_ms)
+{
+    plan(work, CHORE_JANITOR, in_ms);
 }
 
 void mount_chores_make_again(struct mount_work *work)

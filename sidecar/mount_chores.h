@@ -10,6 +10,7 @@
 #include "lib/backoff.h"
 #include "lib/work_pool.h"
 #include "sidecar/chores.h"
+#include "sidecar/janitor.h"
 #include "sidecar/lease.h"
 #include "sidecar/mount_verdict.h"
 #include "sidecar/mount_work.h"
@@ -22,6 +23,7 @@ enum chore {
     CHORE_MAKE,
     CHORE_CANARY,
     CHORE_MEMBER,
+    CHORE_JANITOR,
     CHORE_CLEAN,
     CHORES,
 };
@@ -44,6 +46,7 @@ struct mount_work {
     bool begun, made, has_slot, stopping, cleaned;
     struct membership member;     /* while has_slot */
     bool state_nfs, state_usable; /* what the state directory lies on */
+    struct janitor janitor;       /* a chore's while that is in flight */
     uint64_t poll_sent_ms;        /* of the last of efs-watch's polls that was counted as a probe */
 
     struct lease *lease;
@@ -68,6 +71,9 @@ void mount_chores_make_again(struct mount_work *work);
 
 /* The mount answered a call that was not a chore, in so much time: it is as good as a probe. */
 void mount_chores_answered(struct mount_work *work, int64_t took_us);
+
+/* Clear up after others, in a while. */
+void mount_chores_plan_janitor(struct mount_work *work, int64_t in_ms);
 
 /* Can the state directory be written? */
 bool mount_chores_has_state(const struct mount_work *work);

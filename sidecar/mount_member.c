@@ -1,9 +1,16 @@
 #include "sidecar/mount_member.h"
 
+#include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/mountinfo.h"
+#include "lib/share/journal.h"
 #include "sidecar/mount_chores.h"
 
-enum { LEASE_QUEUE = 4 };
+enum {
+    LEASE_QUEUE = 4,
+    JANITOR_FIRST_MS = 20 * 1000,
+    JANITOR_PAUSE_MS = 1000,
+};
 
 /* ---- the lease says ---- */
 
@@ -13,8 +20,10 @@ static void slot_taken(void *arg, const struct membership *member)
     work->has_slot = true;
     work->member = *member;
     mount_chores_write_member(work);
-    if (work->watcher)
+    if (work->watcher) {
         watcher_join(work->watcher, member);
+        mount_chores_plan_janitor(work, JANITOR_FIRST_MS);
+    }
 }
 
 static void no_slot(void *arg)
@@ -65,6 +74,45 @@ static void take_poll(struct mount_work *work)
         lease_note_silence(work->lease, feed->poll_us / 1000);
     if (!work->facts.probe.code)
         mount_chores_answered(work, feed->poll_us);
+}
+
+/* ---- members that died ---- */
+
+static void plan_janitor(struct mount_work *work)
+{
+    int64_t in_ms = work->janitor.due_ms - clock_now_ms();
+    mount_chores_plan_janitor(work, in_ms > JANITOR_PAUSE_MS ? in_ms : JANITOR_PAUSE_MS);
+}
+
+static void death_announced(void *arg, int result, uint64_t sequence)
+{
+    struct mount_work *work = arg;
+    const struct janitor_dead *dead = &work->janitor.dead;
+    work->janitor.told = result == 0;
+    if (result == 0)
+        log_info("task %s, slot %u of %s, ended without leaving: the other tasks are told to look "
+                 "for what it may not have told",
+                 *dead->task ? dead->task : "(unknown)", dead->slot, work->place.path);
+    mount_chores_plan_janitor(work, 0);
+}
+
+void mount_member_bury(struct mount_work *work)
+{
+    const struct change change = {
+        .op = CHANGE_RESYNC,
+        .reason = CHANGE_REASON_PEER_DIED,
+        .path = "",
+        .observer = work->janitor.dead.task,
+    };
+    uint8_t payload[CHANGE_ENCODED_MAX];
+    if (!janitor_has_dead(&work->janitor)) {
+        plan_janitor(work);
+        return;
+    }
+    int n = change_encode(&change, payload, sizeof(payload));
+    if (n < 0 || watcher_announce(work->watcher, JOURNAL_CHANGE, payload, (size_t)n,
+                                  death_announced, work) < 0)
+        plan_janitor(work); /* and it is given back */
 }
 
 /* ---- */

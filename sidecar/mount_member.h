@@ -1,6 +1,6 @@
 /*
  * mount_member: this task as a member of its mount's domain: how lease, watcher and chores go
- * together. For mount_work.c only.
+ * together. For mount_work.c and mount_chores.c only.
  *
  *     r = mount_member_open(work);            // a lease and a watcher, as far as there are any
  *     mount_member_relist(work, table);       // what does the state directory lie on?
@@ -22,6 +22,10 @@ int mount_member_open(struct mount_work *work);
 void mount_member_relist(struct mount_work *work, struct mountinfo *table);
 void mount_member_follow(struct mount_work *work);
 void mount_member_stop(struct mount_work *work);
+
+/* The janitor was here: tell the peers of the member that it found dead, if any. */
+void mount_member_bury(struct mount_work *work);
+
 bool mount_member_stopped(const struct mount_work *work);
 
 #endif

@@ -158,10 +158,10 @@ def status_and_blind(root):
     check(kind == HELLO, "no hello first")
     _, ready = child.until(READY)
     directories, scanning, blind = struct.unpack_from("<III", ready)
-    listed = struct.unpack_from("<I", ready, 140)[0]
-    code, length = struct.unpack_from("<IH", ready, 144)
+    listed = struct.unpack_from("<I", ready, 144)[0]
+    code, length = struct.unpack_from("<IH", ready, 148)
     check((directories, scanning, blind, listed) == (3, 0, 10, 8), struct.unpack_from("<III", ready))
-    check(os.strerror(code) == os.strerror(122) and ready[150:150 + length].startswith(b"d"), "blind")
+    check(os.strerror(code) == os.strerror(122) and ready[154:154 + length].startswith(b"d"), "blind")
     for i in range(10):
         os.rmdir(b"%s/d%d" % (root, i))
     end = time.monotonic() + 30  # what is gone is counted off after a while
