@@ -54,8 +54,9 @@ struct mount_work {
     struct watcher *watcher;
     struct metric_group *metrics;
     struct own_calls own;
-    uint64_t proofs_counted;
-    uint32_t dirs_counted;
+    struct {
+        uint64_t proofs, dirs, polls, board_reads;
+    } counted; /* of them in own */
 };
 
 /* A pool of this work, and the event that says that a call has ended. */

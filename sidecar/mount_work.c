@@ -35,14 +35,19 @@ static void find_stall(struct mount_work *work)
 }
 
 /* What the lease and efs-watch asked of the server since the last time. */
-static void count_own(struct mount_work *work, uint32_t dirs)
+static void add_growth(struct mount_work *work, enum own_kind kind, uint64_t now, uint64_t *counted)
 {
-    uint64_t proofs = work->lease ? lease_proofs(work->lease) : 0;
-    own_calls_add(&work->own, OWN_PROOF, proofs - work->proofs_counted);
-    work->proofs_counted = proofs;
-    if (dirs > work->dirs_counted) /* a new child begins at 0 */
-        own_calls_add(&work->own, OWN_WATCH, dirs - work->dirs_counted);
-    work->dirs_counted = dirs;
+    if (now > *counted) /* a new child begins at 0 */
+        own_calls_add(&work->own, kind, now - *counted);
+    *counted = now;
+}
+
+static void count_own(struct mount_work *work, const struct watch_status *child)
+{
+    add_growth(work, OWN_PROOF, work->lease ? lease_proofs(work->lease) : 0, &work->counted.proofs);
+    add_growth(work, OWN_WATCH, child->directories, &work->counted.dirs);
+    add_growth(work, OWN_POLL, child->feed.polls, &work->counted.polls);
+    add_growth(work, OWN_BOARD_READ, child->feed.board_reads, &work->counted.board_reads);
     if (!work->facts.nfs)
         return;
     metrics_count_total(work->metrics, METRIC_SIDECAR_CALLS, work->own.calls);
@@ -70,7 +75,7 @@ static void count(struct mount_work *work)
         watcher_status(work->watcher, &watch);
         count_watch(work, &watch);
     }
-    count_own(work, watch.child.directories);
+    count_own(work, &watch.child);
 }
 
 static void follow(struct mount_work *work)

@@ -9,6 +9,8 @@ static const struct {
     [OWN_CANARY] = {4, 3 * METADATA_KIB, DATA_KIB}, /* GETATTR, OPEN, WRITE, CLOSE */
     [OWN_LISTING] = {2, 2 * METADATA_KIB, 0},       /* GETATTR, READDIR */
     [OWN_PROOF] = {2, DATA_KIB + METADATA_KIB, 0},  /* READ, GETATTR */
+    [OWN_POLL] = {1, METADATA_KIB, 0},              /* GETATTR */
+    [OWN_BOARD_READ] = {1, DATA_KIB, 0},            /* READ */
     [OWN_WATCH] = {3, 3 * METADATA_KIB, 0},         /* ACCESS, GETATTR, READDIR */
 };
 

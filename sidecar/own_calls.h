@@ -7,8 +7,9 @@
  * The kernel counts calls by mount, not by process: these are computed, from how often each chore
  * ran and what it costs on Linux's NFS client once its caches are warm. In it is what comes again
  * and again. Not in it: making and removing directories, board and files at start and stop, what is
- * looked up again after the kernel forgot it, and directories that are read again after an
- * overflow. Ownership: plain values. Threads: one at a time.
+ * looked up again after the kernel forgot it, directories that are read again after an overflow,
+ * and the journals, whose cost goes with the changes. Calls to a state mount count for the mount
+ * that they serve. Ownership: plain values. Threads: one at a time.
  */
 #ifndef SIDECAR_OWN_CALLS_H
 #define SIDECAR_OWN_CALLS_H
@@ -21,6 +22,8 @@ enum own_kind {
     OWN_LISTING, /* the canary of one that is only read */
     OWN_PROOF,   /* that the slot on the board is held */
     OWN_WATCH,   /* of a directory that is watched from now on */
+    OWN_POLL,    /* of the board's attributes */
+    OWN_BOARD_READ,
     OWN_KINDS
 };
 

@@ -7,7 +7,7 @@ DEADLINE_S = 90
 MOUNT, AGAIN = "/mnt/data", "/mnt/again"
 NAMES = "SidecarCalls", "NfsMetadataCalls", "SidecarMeteredBytes", "MeteredBytes", "SidecarMeteredWrittenBytes", "MeteredWrittenBytes"
 NEVER = "--mount-probe-interval=1h --lease-proof-interval=10m --canary-interval=0"
-CHORES = {"probes": NEVER.replace("1h", "1s"), "proofs": NEVER.replace("10m", "1s"), "canaries": NEVER.replace("=0", "=1s")}
+CHORES = {"probes": NEVER.replace("1h", "1s"), "proofs": NEVER.replace("10m", "1s"), "canaries": NEVER.replace("=0", "=1s"), "polls": NEVER}
 
 
 def measured(sidecar, path):
@@ -23,7 +23,7 @@ def grown(sidecar, names, seconds):
 
 
 def one_chore(cluster, host, what, intervals):
-    sidecar = Sidecar(host, MOUNT, intervals=intervals, options="--watch-enabled=false")
+    sidecar = Sidecar(host, MOUNT, intervals=intervals, options=f"--watch-enabled={str(what == 'polls').lower()}")
     sidecar.wait("LocksReady", "True", "SlotHeld", 15)
     host.run(["sleep", "3"])
     own, counted, own_bytes, metered, own_written, written = grown(sidecar, NAMES, 8)
