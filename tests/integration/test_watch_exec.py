@@ -185,6 +185,33 @@ def batches(root):
             check(not zombies(one.process.pid), "a zombie is left")
 
 
+def storm(root):
+    """--exec: what changes while the command runs for long is kept up to a bound, then it is a resync; memory stays"""
+    with start(root) as sidecar:
+        sidecar.wait_watching()
+        share, log = sidecar.mounts[0], os.path.join(sidecar.root, "log")
+        command = f"echo run >>{log}; [ $(wc -l <{log}) -gt 1 ] || sleep 4; cat >>{log}; echo end >>{log}"
+        with Watch(sidecar, "--debounce=50ms", "--exec", command) as one:
+            time.sleep(0.5)
+            write(share, "first")
+            wait_for(lambda: "run" in read(log), "no run")
+            for i in range(30000):
+                write(share, f"storm-{i:05}")
+            peak_kib = rss_kib(one.process.pid)
+            wait_for(lambda: read(log).count("end") >= 2 and read(log).count("end") == read(log).count("run"), "the runs do not end")
+            write(share, "last")
+            wait_for(lambda: '"last"' in read(log), lambda: f"the last change was not told: {read(log)[-300:]}", 30)
+            peak_kib = max(peak_kib, rss_kib(one.process.pid))
+            told = [json.loads(l) for l in read(log).splitlines() if l.startswith("{")]
+            paths, ops = {c["path"] for c in told}, [c["op"] for c in told]
+            check(ops.count("resync") == 1, f"{ops.count('resync')} resyncs of {len(paths)} paths: the bound was not met, or met too often")
+            check(peak_kib < 12 * 1024, f"efsctl has {peak_kib} KiB")
+
+
+def rss_kib(pid):
+    return next(int(line.split()[1]) for line in read(f"/proc/{pid}/status").splitlines() if line.startswith("VmRSS:"))
+
+
 def zombies(pid):
     children = read(f"/proc/{pid}/task/{pid}/children").split()
     return [c for c in children if ") Z " in read(f"/proc/{c}/stat")]
@@ -271,4 +298,4 @@ def misuse(root):
 
 
 if __name__ == "__main__":
-    run(filters, resume, batches, exit_codes, signals, end_of_sidecar, misuse)
+    run(filters, resume, batches, storm, exit_codes, signals, end_of_sidecar, misuse)
