@@ -39,7 +39,8 @@ enum {
     ANNOUNCE_QUEUE_BYTES = 4 * 1024 * 1024,
     ANNOUNCE_CLOSE_MS = 5000,
     PEERS_CLOSE_MS = 200,
-    STOP_MS = 1000, /* for reading the events that came before STOP */
+    FOUND_GRACE_MS = 1000, /* and two polls */
+    STOP_MS = 1000,        /* for reading the events that came before STOP */
 };
 
 struct watch {
@@ -387,6 +388,7 @@ static int watch(const struct settings *settings, const char *root, const struct
         .batch_ms = settings->watch_batch_ms,
         .existing = own->existing,
         .keep_names = is_nfs(root),
+        .found_grace_ms = 2 * settings->feed_poll_ms + FOUND_GRACE_MS,
         .owed = owed_reason(own),
     };
     struct error err = {0};

@@ -266,6 +266,8 @@ static int apply_resync(struct tracker *t, const struct change *change)
 int remote_apply(struct tracker *t, const struct change *change)
 {
     t->remote = true;
+    if (change->flags & CHANGE_HAS_ATTRS)
+        grace_heard(&t->grace, change->path, change->ctime_ns);
     if (change->op == CHANGE_RESYNC)
         return apply_resync(t, change);
     return change->op == CHANGE_RENAME ? apply_rename(t, change) : apply_state(t, change);

@@ -43,7 +43,7 @@ static void add_peer(struct change *change, const struct pending_entry *entry)
 {
     const struct pending_peer *peer = entry->peer;
     bool newer = !(change->flags & CHANGE_HAS_ATTRS) || peer->ctime_ns > change->ctime_ns;
-    if (entry->origin == PENDING_FROM_PEER) {
+    if (entry->origin != PENDING_FROM_HERE) {
         change->source = CHANGE_SOURCE_PEER;
         change->observer = peer->observer;
     }
@@ -55,11 +55,45 @@ static void add_peer(struct change *change, const struct pending_entry *entry)
     change->ctime_ns = peer->ctime_ns;
 }
 
+/* Later than a member that tells it as well would, and not all members at the same time. */
+static int64_t found_due_ms(const struct tracker *t)
+{
+    int64_t grace_ms = t->options->found_grace_ms;
+    return clock_now_ms() + grace_ms + (grace_ms > 0 ? random() % grace_ms : 0);
+}
+
+int tell_found(struct tracker *t, int64_t now_ms)
+{
+    struct finding *found;
+    int r = 0;
+    bool some = false;
+    while (r == 0 && (found = grace_due(&t->grace, now_ms))) {
+        char buffer[CHANGE_PATH_MAX + 1];
+        struct change change = {.op = found->op, .path = found->path};
+        const char *slash = strrchr(found->path, '/');
+        _cleanup_close_ int fd = -1;
+        snprintf(buffer, sizeof(buffer), "%.*s", slash ? (int)(slash - found->path) : 1,
+                 slash ? found->path : ".");
+        if (fs_open_beneath(t->root_fd, buffer, O_PATH | O_DIRECTORY, 0, &fd) == 0 &&
+            tell_attributes(&change, fd, slash ? slash + 1 : found->path) == 0 &&
+            !grace_is_told(&t->grace, found->path, change.ctime_ns)) {
+            r = announce_change(t->options->announce, &change);
+            some = true;
+        }
+        grace_remove(&t->grace, found);
+    }
+    if (some)
+        announce_flush(t->options->announce);
+    return r;
+}
+
 /* To the other members. A resync that makes us look again is owed until that is done. */
 static int share(struct tracker *t, const struct change *change, enum pending_origin origin)
 {
     struct announce *announce = t->options->announce;
     if (!announce || origin == PENDING_FROM_AGAIN || origin == PENDING_FROM_PEER)
+        return 0;
+    if (origin == PENDING_FROM_FIND && grace_found(&t->grace, change, found_due_ms(t)))
         return 0;
     bool looks_again = change->op == CHANGE_RESYNC && change->reason != CHANGE_REASON_BLIND;
     if (looks_again && !test_hook_omits("resync_after_scan"))

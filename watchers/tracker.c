@@ -235,6 +235,9 @@ int64_t tracker_deadline_ms(const struct tracker *t)
         deadline = t->rest_until_ms;
     if (!t->stuck && t->flush_ms < deadline)
         deadline = t->flush_ms;
+    other = grace_due_ms(&t->grace);
+    if (other < deadline)
+        deadline = other;
     other = scan_retry_ms(t);
     if (other < deadline)
         deadline = other;
@@ -275,6 +278,8 @@ int tracker_step(struct tracker *t, struct error *err)
         r = tell_step(t, now_ms + TRACKER_SLICE_MS);
     if (r == 0 && t->owed.count > 0 && t->ready && scan_is_idle(t))
         r = owed_tell(&t->owed, t->options->announce);
+    if (r == 0)
+        r = tell_found(t, now_ms);
     t->fell_behind |= t->stuck && pending_is_full(&t->pending);
     tracker_reap(t, REAPED_PER_STEP);
     scan_close(t);
@@ -330,6 +335,7 @@ int tracker_open(struct tracker *t, const struct tracker_options *options, struc
     TAILQ_INIT(&t->scan_queue);
     TAILQ_INIT(&t->scan_waiting);
     pending_init(&t->pending);
+    grace_init(&t->grace);
     if (getrandom(&t->epoch, sizeof(t->epoch), 0) < 0)
         t->epoch = (uint32_t)clock_wall_ms();
 
@@ -365,6 +371,7 @@ void tracker_close(struct tracker *t)
         forget_all(t);
     pending_release(&t->pending);
     owed_release(&t->owed);
+    grace_release(&t->grace);
     names_release(&t->names);
     inotify_source_close(&t->source);
     close(t->root_fd);

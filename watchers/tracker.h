@@ -32,6 +32,7 @@
 
 #include "lib/error.h"
 #include "lib/share/watch_frames.h"
+#include "watchers/grace.h"
 #include "watchers/inotify_source.h"
 #include "watchers/moves.h"
 #include "watchers/names.h"
@@ -62,6 +63,7 @@ struct tracker_options {
     bool keep_names; /* the file system is NFS, see names.h */
 
     struct announce *announce; /* the caller's; NULL: a listener */
+    int64_t found_grace_ms;    /* see grace.h */
     enum change_reason owed; /* not 0: the others are told of a resync of everything, see owed.h */
 };
 
@@ -108,6 +110,7 @@ struct tracker {
 
     uint64_t wanted, marked, told; /* tickets: to be told of; on their way; see tracker_mark() */
     struct owed owed;
+    struct grace grace;
 
     struct blind blind;
     unsigned blind_logged;
