@@ -27,22 +27,31 @@ def run(cluster):
     reader = feed.Reader(other)
     watch = other.host.run(["pgrep", "-x", "efs-watch"]).stdout.split()[0]
 
+    # Both, because the sidecar would start another one instead of one that sleeps.
+    def sleep_both():
+        other.host.run(["kill", "-STOP", str(other.process.pid), watch])
+
+    def wake_both():
+        other.host.run(["kill", "-CONT", watch])
+        time.sleep(1)
+        other.host.run(["kill", "-CONT", str(other.process.pid)])
+
     # Rotated once, and still there: nothing is lost.
-    other.host.run(["kill", "-STOP", watch])
+    sleep_both()
     make(writer.host, "some", 900)
     time.sleep(2)
-    other.host.run(["kill", "-CONT", watch])
+    wake_both()
     reader.wait(path="some/file-with-a-long-name-899", timeout=60)
     told = {change["path"] for change in reader.changes()}
     equal("of 900 files told", len([path for path in told if path.startswith("some/")]), 900)
     equal("resyncs", reader.resyncs(), [])
 
     # Further than is kept.
-    other.host.run(["kill", "-STOP", watch])
+    sleep_both()
     make(writer.host, "many", 4000)
     time.sleep(3)
     cluster.log(segments(writer.host))
-    other.host.run(["kill", "-CONT", watch])
+    wake_both()
     cluster.wait_until(lambda: len({c["path"] for c in reader.changes() if c.get("path", "").startswith("many/")}) == 4000, 90,
                        "all 4000 files, by records or by looking again")
     check(1 <= len(reader.resyncs()) <= 2, reader.resyncs())
