@@ -10,13 +10,12 @@ POLL = "--feed-poll=200ms --feed-poll-idle=500ms --watch-batch=50ms"
 INTERVALS = "--mount-probe-interval=2s --mount-stall-after=5s --lease-proof-interval=2s --metrics-interval=1m --canary-interval=1m"
 
 
-class Reader:
-    """A consumer of a sidecar's feed, from now on."""
+class Stream:
+    """Lines of changes that a process prints."""
 
-    def __init__(self, sidecar, query=""):
-        self.sidecar = sidecar
-        self.process = sidecar.host.spawn(
-            f"exec curl -sN --unix-socket {sidecar.run_dir}/api.sock 'http://sidecar/v1/changes?{query}'")
+    def __init__(self, host, command):
+        self.host = host
+        self.process = host.spawn(command)
         self.process.wait_output('"ready"', 20)
 
     def changes(self):
@@ -28,15 +27,25 @@ class Reader:
 
     def wait(self, timeout=15, **wanted):
         """The first change with these fields."""
-        cluster = self.sidecar.host_cluster()
         try:
-            return cluster.wait_until(lambda: self.find(**wanted), timeout, f"a change {wanted}")[0]
+            return self.host.cluster.wait_until(lambda: self.find(**wanted), timeout, f"a change {wanted}")[0]
         except Exception as error:
             told = "\n".join(str(c) for c in self.changes()[-40:])
             raise Failure(f"{error}; it was told\n{told}") from error
 
     def resyncs(self):
         return self.find(op="resync")
+
+
+def read(sidecar, query=""):
+    """A consumer of a sidecar's feed, from now on."""
+    return Stream(sidecar.host,
+                  f"exec curl -sN --unix-socket {sidecar.run_dir}/api.sock 'http://sidecar/v1/changes?{query}'")
+
+
+def listen(host, options=""):
+    """efs-watch by hand."""
+    return Stream(host, f"exec efs-watch {POLL} {options} /mnt/data")
 
 
 def start(cluster, hosts, options=""):

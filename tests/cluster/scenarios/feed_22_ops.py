@@ -36,7 +36,7 @@ OPERATIONS = [
 def run(cluster):
     equal("operations", len(OPERATIONS), 22)
     writer, other = feed.start(cluster, 2)
-    reader = feed.Reader(other)
+    reader = feed.read(other)
     inotify = other.host.spawn("exec inotifywait -m -r -e create,modify,attrib,move,delete,close_write --exclude '/[.]efs-sidecar|/tasks' /mnt/data")
     inotify.wait_output("Watches established", 20)
     for command, told in OPERATIONS:
@@ -50,7 +50,7 @@ def run(cluster):
     # What was made there is watched here.
     other.host.write("/mnt/data/deep/er/here", "x")
     reader.wait(op="create", path="deep/er/here", source="local")
-    back = feed.Reader(writer)
+    back = feed.read(writer)
     other.host.write("/mnt/data/deep/er/there", "xy")
     back.wait(op="create", path="deep/er/there", source="peer", size=2)
     for sidecar in writer, other:

@@ -15,7 +15,7 @@ def run(cluster):
     a, b, c = (sidecar.host for sidecar in sidecars)
     for host in a, b, c:
         host.run(f"mkdir /mnt/data/{host.name}")
-    readers = [feed.Reader(sidecar) for sidecar in sidecars]
+    readers = [feed.read(sidecar) for sidecar in sidecars]
     time.sleep(1)
     c.link_down()
     for i in range(30):

@@ -21,7 +21,7 @@ def run(cluster):
 
     holder = b.spawn("exec 3</mnt/data/conf/plain 4</mnt/data/conf/fed; echo held; exec sleep 60")
     holder.wait_output("held")
-    reader = feed.Reader(other)
+    reader = feed.read(other)
     time.sleep(1)
     for round_number in range(5):
         replace("fed", f"new{round_number}")

@@ -22,39 +22,30 @@ def segments(host):
 
 
 def run(cluster):
-    sidecars = feed.start(cluster, 2, SMALL)
-    writer, other = sidecars
-    reader = feed.Reader(other)
-    watch = other.host.run(["pgrep", "-x", "efs-watch"]).stdout.split()[0]
-
-    # Both, because the sidecar would start another one instead of one that sleeps.
-    def sleep_both():
-        other.host.run(["kill", "-STOP", str(other.process.pid), watch])
-
-    def wake_both():
-        other.host.run(["kill", "-CONT", watch])
-        time.sleep(1)
-        other.host.run(["kill", "-CONT", str(other.process.pid)])
+    writer, = feed.start(cluster, 1, SMALL)
+    b = cluster.host(2)
+    b.mount()
+    reader = feed.listen(b)
 
     # Rotated once, and still there: nothing is lost.
-    sleep_both()
+    reader.process.signal(19)
     make(writer.host, "some", 900)
     time.sleep(2)
-    wake_both()
+    reader.process.signal(18)
     reader.wait(path="some/file-with-a-long-name-899", timeout=60)
     told = {change["path"] for change in reader.changes()}
     equal("of 900 files told", len([path for path in told if path.startswith("some/")]), 900)
     equal("resyncs", reader.resyncs(), [])
 
     # Further than is kept.
-    sleep_both()
+    reader.process.signal(19)
     make(writer.host, "many", 4000)
     time.sleep(3)
     cluster.log(segments(writer.host))
-    wake_both()
+    reader.process.signal(18)
     cluster.wait_until(lambda: len({c["path"] for c in reader.changes() if c.get("path", "").startswith("many/")}) == 4000, 90,
                        "all 4000 files, by records or by looking again")
     check(1 <= len(reader.resyncs()) <= 2, reader.resyncs())
     equal("reasons", {r["reason"] for r in reader.resyncs()}, {"journal_gap"})
-    for sidecar in sidecars:
-        sidecar.stop(20)
+    reader.process.kill()
+    writer.stop(20)

@@ -12,7 +12,7 @@ DEADLINE_S = 180
 def run(cluster):
     sidecars = feed.start(cluster, 2)
     writer, other = sidecars
-    reader = feed.Reader(other)
+    reader = feed.read(other)
     app = writer.host.spawn("i=0; while [ $i -lt 100 ]; do echo $i >/mnt/data/f$i; i=$((i+1)); sleep 0.2; done; echo done")
     time.sleep(3)
     cluster.server.restart_nfsd()
@@ -23,6 +23,6 @@ def run(cluster):
     other.host.write("/mnt/data/and-back", "x")
     for sidecar in sidecars:
         sidecar.ready(60)
-    feed.Reader(writer, "since=0.0")
+    feed.read(writer, "since=0.0")
     for sidecar in sidecars:
         sidecar.stop(20)

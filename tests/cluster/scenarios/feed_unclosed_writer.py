@@ -12,7 +12,7 @@ DEADLINE_S = 120
 def run(cluster):
     writer, other = feed.start(cluster, 2)
     a, b = writer.host, other.host
-    reader = feed.Reader(other)
+    reader = feed.read(other)
     app = a.spawn("exec 3>/mnt/data/log; echo open; while read line; do echo $line >&3; done", )
     app.wait_output("open")
     reader.wait(op="create", path="log", source="peer")
