@@ -8,6 +8,7 @@
 #include "cli/explain.h"
 #include "cli/health.h"
 #include "cli/metrics.h"
+#include "cli/state.h"
 #include "cli/status.h"
 #include "cli/top.h"
 #include "cli/watch.h"
@@ -83,6 +84,15 @@ static const struct command commands[] = {
       {"gate", "NAME", "the container that runs efs-init [guessed]"},
       {"list", NULL, "all that is known, as Markdown"}},
      explain_run},
+    {"state",
+     "show|upgrade|reset DIR",
+     2,
+     "the state directory in DIR: look at it, change its format, start it anew",
+     {{"json", NULL, "show: for programs"},
+      {"force", NULL, "reset: although members live"},
+      {"root", "DIR", "reset: the mounted directory that it coordinates [the one it lies in]"},
+      {"file-system", "ID", "reset: fs-... of that directory, if it is to be checked"}},
+     state_run},
     {"version", "", 0, "the version of efsctl", {{0}}, version_run},
 };
 

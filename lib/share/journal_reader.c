@@ -168,9 +168,9 @@ static int fill(struct journal_reader *reader)
 static int take_record(struct journal_reader *reader, struct journal_record *ret_record)
 {
     for (;;) {
-        const uint8_t *data = reader->buffer + reader->start;
         size_t length = reader->end - reader->start;
-        int r = reader->buffer ? journal_record_decode(data, length, ret_record) : 0;
+        const uint8_t *data = length > 0 ? reader->buffer + reader->start : NULL;
+        int r = length > 0 ? journal_record_decode(data, length, ret_record) : 0;
         if (r > 0) {
             reader->start += (size_t)r;
             reader->offset += r;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/bytes.h"
+#include "lib/crc32c.h"
 #include "lib/share/change.h"
 #include "lib/share/journal_reader.h"
 #include "lib/share/notice.h"
@@ -70,15 +72,25 @@ static int check_payload(const struct journal_record *record)
                                           : 0;
 }
 
-int fuzz_parse(const char *text, size_t length)
+/* What a peer would write that means it: no invented input gets past the checksums otherwise. */
+static void set_checksums(uint8_t *p, size_t length)
+{
+    while (length >= JOURNAL_RECORD_HEADER_BYTES && get_le32(p) <= JOURNAL_PAYLOAD_MAX) {
+        size_t bytes = journal_record_bytes(get_le32(p));
+        if (bytes > length)
+            return;
+        put_le32(p + 4, crc32c(0, p + 8, bytes - 8));
+        p += bytes;
+        length -= bytes;
+    }
+}
+
+static int read_segment(const char *text, size_t length)
 {
     struct journal_reader *reader;
     struct journal_record record;
     uint64_t last = 0;
     int r, bad = 0;
-    if (feed_fd < 0)
-        set_up();
-    repeat_records(text, length);
     write_segment(text, length);
     MUST(journal_reader_new(feed_fd, 3, 5, 1, false, &reader) == 0);
     while ((r = journal_reader_next(reader, SLOT_SEQUENCE_MAX, &record)) == 1) {
@@ -92,4 +104,18 @@ int fuzz_parse(const char *text, size_t length)
     bool all = last > 0 && journal_reader_offset(reader) == (int64_t)length;
     journal_reader_free(reader);
     return r == 0 && all && bad == 0 ? 0 : -1;
+}
+
+int fuzz_parse(const char *text, size_t length)
+{
+    if (feed_fd < 0)
+        set_up();
+    repeat_records(text, length);
+    char *copy = malloc(length + 1);
+    MUST(copy);
+    memcpy(copy, text, length);
+    set_checksums((uint8_t *)copy, length);
+    read_segment(copy, length);
+    free(copy);
+    return read_segment(text, length);
 }
