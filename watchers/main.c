@@ -51,6 +51,7 @@ struct watch {
     int signal_fd;
     struct announce *announce; /* NULL: a listener */
     struct peers *peers;       /* NULL: there is no state directory */
+    struct peers_own own_slot; /* what announce writes and peers read */
     struct merge merge;
     int root_fd; /* for both */
     bool stopping, fenced;
@@ -202,6 +203,17 @@ static int wait_for_work(struct watch *w, struct error *err)
     return fds[3].revents ? take_frames(w, err) : 0;
 }
 
+/* Another word than ours in our slot: somebody else has it. */
+static int check_slot(struct watch *w, struct error *err)
+{
+    struct peers_status peers;
+    peers_status(w->peers, &peers);
+    w->fenced = peers.fenced;
+    return peers.fenced ? error_set(err, ESTALE, "slot %d, epoch %d is another member's by now",
+                                    w->own.slot, w->own.epoch)
+                        : 0;
+}
+
 static int step(struct watch *w, struct error *err)
 {
     int r = tracker_step(&w->tracker, err);
@@ -209,6 +221,8 @@ static int step(struct watch *w, struct error *err)
         r = merge_step(&w->merge);
     if (r == 0 && w->announce)
         r = collect_answers(w, err);
+    if (r == 0 && w->announce && w->peers)
+        r = check_slot(w, err);
     if (r == 0 && w->own.child_fd >= 0)
         r = send_status(w);
     return r == 0 ? wait_for_work(w, err) : r;
@@ -305,6 +319,7 @@ static int start_announce(struct watch *w, const struct settings *settings, cons
                    .number = (unsigned)w->own.slot,
                    .epoch = (uint32_t)w->own.epoch,
                    .root_fd = w->root_fd,
+                   .own = &w->own_slot,
                    .limits = {.segment_bytes = settings->feed_segment_bytes,
                               .segments = settings->feed_segments,
                               .gid = settings->state_gid}},
@@ -326,7 +341,9 @@ static int start_peers(struct watch *w, const struct settings *settings, const c
         .idle_poll_ms = settings->feed_poll_idle_ms,
         .idle_after_ms = settings->feed_idle_after_ms,
         .slot = w->own.board_fd >= 0 ? w->own.slot : -1,
+        .own = w->own.board_fd >= 0 ? &w->own_slot : NULL,
     };
+    atomic_store(&w->own_slot.writing, UINT64_MAX); /* not known before announce has read it */
     if (options.state_fd < 0 && errno == ENOENT && !w->own.state)
         return 0; /* nobody announces anything here */
     if (options.state_fd < 0)

@@ -28,6 +28,8 @@ static int read_own_slot(struct member *m)
         return -errno;
     if (n != SLOT_BYTES || slot_decode(bytes, &m->slot) < 0 || m->slot.epoch != m->epoch)
         return -ESTALE;
+    atomic_store(&m->own->writing, slot_word(&m->slot));
+    atomic_store(&m->own->written, slot_word(&m->slot));
     return 0;
 }
 
@@ -38,10 +40,13 @@ static int write_slot(struct member *m, uint64_t drained)
     slot.segment = journal_writer_segment(m->journal);
     if (drained > 0)
         slot.drained = drained;
+    atomic_store(&m->own->writing, slot_word(&slot));
     int r = board_write_slot(m->board_fd, m->number, &slot);
-    if (r == 0)
-        m->slot = slot;
-    return r;
+    if (r < 0)
+        return r;
+    atomic_store(&m->own->written, slot_word(&slot));
+    m->slot = slot;
+    return 0;
 }
 
 int member_attach(struct member *m, const char *state_dir)

@@ -21,6 +21,7 @@
 
 #include "lib/share/journal_writer.h"
 #include "lib/share/slot.h"
+#include "watchers/peers.h"
 
 struct member {
     int board_fd; /* holds the slot */
@@ -28,6 +29,7 @@ struct member {
     uint32_t epoch;
     int root_fd; /* of the tree that the changes are in */
     struct journal_limits limits;
+    struct peers_own *own; /* what the slot may hold, for who reads the board; the caller's */
 
     struct journal_writer *journal; /* NULL: not attached */
     struct slot slot;               /* as it was written last */

@@ -241,6 +241,21 @@ def slot_of_another(root):
     check(os.pread(fd, 64, 0) == other, "the slot was written")
 
 
+def slot_overwritten(root):
+    """Another word in our slot, although we hold its lock, ends the member within a few polls"""
+    state = State(root)
+    fd = state.join(0, 1)
+    member = Member(state, fd, 0, 1, "--feed-poll=100ms").__enter__()
+    touch(root, b"f")
+    wait_for(lambda: member.now()["sequence"] == 1, "no record")
+    os.pwrite(fd, pack_slot(JOINED, 2, 17), 0)
+    while member.receive(15):
+        pass
+    check(member.process.wait(10) == FENCED_EXIT, f"exit code {member.process.returncode}")
+    check(b"another member's" in member.process.stderr.read(), "no word about it")
+    check(unpack_slot(os.pread(fd, 64, 0))["epoch"] == 2, "the slot was written")
+
+
 def journal_taken_away(root):
     """A journal that somebody removed, or that lost what was announced, ends the member"""
     state = State(root)
@@ -284,5 +299,5 @@ def two_members(root):
 
 if __name__ == "__main__":
     run(every_operation, burst_is_one_batch, announce_is_behind, records_that_are_refused, rotation, killed,
-        recorded_but_not_announced, unclean, overflow, no_room, slot_of_another, journal_taken_away, stop_tells_all,
+        recorded_but_not_announced, unclean, overflow, no_room, slot_of_another, slot_overwritten, journal_taken_away, stop_tells_all,
         two_members)
