@@ -31,7 +31,8 @@ static json_t *dimensions_json(const struct cloudwatch_datum *datum)
 
 static bool allowed(double value)
 {
-    return isfinite(value) && value <= 0x1p360 && value >= -0x1p360;
+    const double largest = 2.348542582773833e108; /* 2^360 */
+    return isfinite(value) && fabs(value) <= largest;
 }
 
 static int set_values(json_t *object, const struct cloudwatch_datum *datum)

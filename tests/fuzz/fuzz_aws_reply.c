@@ -1,6 +1,7 @@
 /* The error answers of AWS services; parsed means that a code was found. */
 #include <string.h>
 
+#include "lib/aws/cloudwatch.h"
 #include "lib/aws/reply.h"
 #include "tests/fuzz/driver.h"
 
@@ -22,6 +23,7 @@ int fuzz_parse(const char *text, size_t length)
     MUST(!strstr(reply.message, "SECRETKEY") && !strstr(reply.message, "SESSIONTOKEN"));
     MUST(reply_verdict(&reply) != REPLY_OK && reply_check(&reply, "x", &err) < 0);
     MUST(err.text[0]);
+    MUST(cloudwatch_check(&reply, &err) < 0);
     int found = reply.code[0] ? 0 : -1;
     reply_release(&reply);
     return found;
