@@ -77,7 +77,7 @@ static int put(void *arg, const struct iovec data[], size_t n, int64_t deadline_
     int r = sink->connected ? 0 : connect_client(sink, deadline_ms, err);
     if (r == 0)
         r = get_keys(sink, deadline_ms, &keys, err);
-    if (r < 0)
+    if (!keys)
         return r;
     r = cloudwatch_put(&sink->client, sink->settings->metrics_namespace, data, n, &sink->gzip,
                        deadline_ms, err);
