@@ -175,7 +175,8 @@ static void tell_publishing(const struct cloudwatch_sink *sink, const struct sen
     if (now->problem.code == EACCES)
         conditions_set(
             conditions, type, CONDITION_FALSE, "AccessDenied",
-            "%zu values wait: the task role may not send them. Add to its policy: %s", now->waiting,
+            "%zu values wait: %.160s. Add to the policy of the task role: %s", now->waiting,
+            now->problem.text,
             cloudwatch_statement(sink->settings->metrics_namespace, statement, sizeof(statement)));
     else if (now->problem.code)
         conditions_set(conditions, type, CONDITION_FALSE, reason_of(now->problem.code),

@@ -31,7 +31,7 @@ static json_t *dimensions_json(const struct cloudwatch_datum *datum)
 
 static bool allowed(double value)
 {
-    const double largest = 2.348542582773833e108; /* 2^360 */
+    const double largest = 2.3485425827738332e108; /* 2^360 */
     return isfinite(value) && fabs(value) <= largest;
 }
 
