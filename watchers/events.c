@@ -155,11 +155,12 @@ int events_name(struct tracker *t, struct dir *dir, const struct inotify_event *
     if (event->mask & IN_DELETE)
         return name_gone(t, dir, name, is_dir);
     if (event->mask & IN_CREATE) {
+        struct dir *known = t->remote && is_dir ? wd_table_child(&t->dirs, dir, name) : NULL;
         if (!is_dir)
             names_add(&t->names, dir, name);
-        else if (t->remote && wd_table_child(&t->dirs, dir, name)) /* its removal was not ours */
-            scan_rearm(t, wd_table_child(&t->dirs, dir, name), SCAN_NEW_HERE);
-        r = tracker_note(t, dir, name, CHANGE_CREATE, flags | PENDING_UNKNOWN);
+        if (known) /* its removal was not ours, and is not told yet */
+            scan_rearm(t, known, SCAN_NEW_HERE);
+        r = tracker_note(t, dir, name, CHANGE_CREATE, flags | (known ? 0 : PENDING_UNKNOWN));
         return r == 0 && is_dir ? scan_found(t, dir, name, true, SCAN_NEW_HERE) : r;
     }
     if (verdict != SCOPE_INSIDE)

@@ -165,6 +165,8 @@ static int apply_state(struct tracker *t, const struct change *change)
     if (place.verdict == SCOPE_OUT || !*change->path)
         return 0;
     look(t, &place, change->op != CHANGE_DELETE);
+    if (!place.exists && change->op != CHANGE_DELETE)
+        place.dir->told_ms = clock_now_ms(); /* it may have moved with a directory above it */
     return tell_state(t, &place, change);
 }
 
