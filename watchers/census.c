@@ -267,6 +267,7 @@ static int visit_file(struct census *c)
     c->files_done = !next_file(c, &entry);
     if (c->files_done)
         return 0;
+    c->files++;
     char buffer[CHANGE_PATH_MAX + 1];
     const char *path = snapshot_path(c->files_dir, entry.name, buffer, sizeof(buffer));
     _cleanup_close_ int fd = -1;
@@ -327,7 +328,7 @@ void census_begin(struct census *c)
 {
     c->next_dir = snapshot_root(c->snapshot);
     c->files_done = false;
-    c->passed = c->unreadable = c->left_out = 0;
+    c->passed = c->unreadable = c->left_out = c->files = 0;
 }
 
 int census_step(struct census *c)

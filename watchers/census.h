@@ -48,6 +48,7 @@ struct census {
     char files_after[NAME_MAX + 1]; /* and behind which name */
     bool files_done;
     uint64_t passed, unreadable; /* directories of this pass */
+    uint64_t files;              /* of this pass */
     uint64_t left_out;           /* entries for which the snapshot had no room */
 };
 

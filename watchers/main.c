@@ -31,6 +31,7 @@
 #include "watchers/announce.h"
 #include "watchers/merge.h"
 #include "watchers/own_options.h"
+#include "watchers/scanner.h"
 
 enum {
     EXIT_USAGE = 64,
@@ -40,7 +41,9 @@ enum {
     ANNOUNCE_CLOSE_MS = 5000,
     PEERS_CLOSE_MS = 200,
     FOUND_GRACE_MS = 1000, /* and two polls */
-    STOP_MS = 1000,        /* for reading the events that came before STOP */
+    SCANNER_CLOSE_MS = 200,
+    SCANNER_GRACE_MS = 2000, /* for a member's own word, behind a poll of the board */
+    STOP_MS = 1000,          /* for reading the events that came before STOP */
 };
 
 struct watch {
@@ -52,6 +55,7 @@ struct watch {
     struct announce *announce; /* NULL: a listener */
     struct peers *peers;       /* NULL: there is no state directory */
     struct peers_own own_slot; /* what announce writes and peers read */
+    struct scanner *scanner;   /* NULL: scan.interval is 0 */
     struct merge merge;
     int root_fd; /* for both */
     bool stopping, fenced;
@@ -146,6 +150,26 @@ static void add_feed_status(struct watch *w, struct watch_status *status)
     status->feed.announce_error = (uint32_t)now.error;
 }
 
+static void add_scan_status(struct watch *w, struct watch_scan_status *ret_scan)
+{
+    static const enum watch_scan_state states[] = {
+        [SCANNER_WAITING] = WATCH_SCAN_STANDBY,
+        [SCANNER_BASELINE] = WATCH_SCAN_RUNNING,
+        [SCANNER_SCANNING] = WATCH_SCAN_RUNNING,
+        [SCANNER_RESTING] = WATCH_SCAN_IDLE,
+    };
+    struct scanner_status now;
+    if (!w->scanner)
+        return;
+    scanner_status(w->scanner, &now);
+    *ret_scan = (struct watch_scan_status){
+        .state = states[now.state],
+        .permille = now.permille,
+        .entries = now.entries,
+        .fresh_ms = now.complete_ms < 0 ? 0 : (uint64_t)now.complete_ms,
+    };
+}
+
 /* Counters change all the time, so at most once a second and only if something differs. */
 static int send_status(struct watch *w)
 {
@@ -154,6 +178,7 @@ static int send_status(struct watch *w)
     int64_t now_ms = clock_now_ms();
     tracker_status(&w->tracker, &status);
     add_feed_status(w, &status);
+    add_scan_status(w, &status.scan);
     int n = watch_status_encode(&status, bytes, sizeof(bytes));
     if (n < 0 || (n == w->status_length && memcmp(bytes, w->status, (size_t)n) == 0)) {
         w->status_ms = CLOCK_NEVER;
@@ -183,6 +208,7 @@ static int wait_for_work(struct watch *w, struct error *err)
         {.fd = w->announce && sink_has_room(&w->sink) ? announce_fd(w->announce) : -1,
          .events = POLLIN},
         {.fd = merge_fd(&w->merge), .events = POLLIN},
+        {.fd = merge_scan_fd(&w->merge), .events = POLLIN},
     };
     if (poll(fds, ARRAY_LEN(fds), clock_poll_timeout(deadline_ms)) < 0 && errno != EINTR)
         return error_set_errno(err, errno, "poll failed");
@@ -328,6 +354,32 @@ static int start_announce(struct watch *w, const struct settings *settings, cons
     return announce_open(&options, &w->announce, err);
 }
 
+/* One member scans for all of the domain, so everything is in its scope; who is no member scans for
+ * itself. */
+static int start_scanner(struct watch *w, const struct settings *settings, const char *state_dir,
+                         const struct scope *scope, struct error *err)
+{
+    bool member = w->own.board_fd >= 0;
+    struct scanner_options options = {
+        .root_fd = w->root_fd,
+        .state_fd = member ? open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1,
+        .on_nfs = is_nfs(state_dir),
+        .state_gid = settings->state_gid,
+        .scope = *scope,
+        .interval_ms = settings->scan_interval_ms,
+        .rate = (unsigned)settings->scan_rate,
+        .grace_ms = settings->feed_poll_idle_ms + SCANNER_GRACE_MS,
+        .max_entries = (size_t)settings->scan_max_entries,
+    };
+    if (settings->scan_interval_ms == 0)
+        return 0;
+    if (member && options.state_fd < 0)
+        return error_set_errno(err, errno, "cannot open the state directory %s", state_dir);
+    if (member)
+        options.scope.path_count = 0;
+    return scanner_open(&options, &w->scanner, err);
+}
+
 /* Before the tracker looks at anything: what happens elsewhere from now on is told. */
 static int start_peers(struct watch *w, const struct settings *settings, const char *state_dir,
                        const struct scope *scope, struct error *err)
@@ -365,6 +417,8 @@ static int start_feed(struct watch *w, const struct settings *settings, const ch
     if (w->root_fd < 0)
         return error_set_errno(err, errno, "cannot open %s", root);
     int r = start_peers(w, settings, state_dir, scope, err);
+    if (r == 0)
+        r = start_scanner(w, settings, state_dir, scope, err);
     return r == 0 && w->own.board_fd >= 0 ? start_announce(w, settings, state_dir, err) : r;
 }
 
@@ -414,6 +468,7 @@ static int watch(const struct settings *settings, const char *root, const struct
     if (r == 0)
         r = start_feed(&w, settings, root, &options.scope, &err);
     options.announce = w.announce;
+    options.scanner = w.scanner;
     if (r == 0)
         r = tracker_open(&w.tracker, &options, &w.sink, &err);
     if (r == 0) {
@@ -423,6 +478,7 @@ static int watch(const struct settings *settings, const char *root, const struct
     }
     r = stop_announce(&w, r, &err);
     peers_close(w.peers, PEERS_CLOSE_MS);
+    scanner_close(w.scanner, SCANNER_CLOSE_MS);
     sink_release(&w.sink);
     frame_reader_release(&w.control);
     if (r < 0 && r != -EPIPE) /* the reader may leave at any time */

@@ -1,6 +1,8 @@
 #include "watchers/merge.h"
 
+#include "watchers/announce.h"
 #include "watchers/remote.h"
+#include "watchers/scanner.h"
 
 void merge_open(struct merge *m, struct peers *peers, struct tracker *tracker)
 {
@@ -29,6 +31,8 @@ static int apply(struct merge *m, const struct peers_item *item)
     if (change_decode(item->payload, item->length, &change) < 0)
         return 0;
     change.observer = item->observer;
+    if (change.source != CHANGE_SOURCE_SCAN)
+        change.source = CHANGE_SOURCE_PEER;
     return remote_apply(m->tracker, &change);
 }
 
@@ -39,7 +43,30 @@ void merge_look(struct merge *m)
         m->ticket = tracker_ticket(m->tracker);
 }
 
-int merge_step(struct merge *m)
+int merge_scan_fd(const struct merge *m)
+{
+    struct scanner *scanner = m->tracker->options->scanner;
+    return scanner && !pending_is_full(&m->tracker->pending) ? scanner_fd(scanner) : -1;
+}
+
+static int take_findings(struct merge *m)
+{
+    const struct tracker_options *options = m->tracker->options;
+    uint8_t buffer[CHANGE_ENCODED_MAX];
+    struct change change;
+    int r = 0;
+    while (r == 0 && options->scanner && !pending_is_full(&m->tracker->pending) &&
+           scanner_collect(options->scanner, buffer, &change)) {
+        r = remote_apply(m->tracker, &change);
+        if (r == 0 && options->announce) {
+            r = announce_change(options->announce, &change);
+            announce_flush(options->announce);
+        }
+    }
+    return r;
+}
+
+static int take_records(struct merge *m)
 {
     struct peers_item item;
     if (m->ticket == 0 || m->tracker->reached < m->ticket)
@@ -54,4 +81,10 @@ int merge_step(struct merge *m)
     if (m->taken >= m->until)
         m->ticket = 0;
     return 0;
+}
+
+int merge_step(struct merge *m)
+{
+    int r = take_findings(m);
+    return r == 0 ? take_records(m) : r;
 }

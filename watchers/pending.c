@@ -168,6 +168,7 @@ static int set_peer(struct pending *p, struct pending_entry *e, const struct cha
         .size = change->size,
         .mtime_ns = change->mtime_ns,
         .ctime_ns = change->ctime_ns,
+        .scanned = change->source == CHANGE_SOURCE_SCAN,
     };
     memcpy(peer->observer, observer, observer_bytes);
     size_t bytes = sizeof(*peer) + observer_bytes;

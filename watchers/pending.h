@@ -59,6 +59,7 @@ enum pending_origin {
 /* What another member's record says beside operation and path. */
 struct pending_peer {
     bool has_attributes;
+    bool scanned; /* the scan found it, here or there */
     uint64_t size;
     int64_t mtime_ns, ctime_ns;
     char observer[];

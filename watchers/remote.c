@@ -104,6 +104,7 @@ static int tell_gone(struct tracker *t, const struct place *place, const struct 
     struct change told = {
         .op = CHANGE_DELETE,
         .flags = (place->known && child) || is_dir ? CHANGE_IS_DIR : 0,
+        .source = record->source,
         .path = place->path,
         .observer = record->observer,
     };

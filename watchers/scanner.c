@@ -54,7 +54,6 @@ struct scanner {
 
     pthread_mutex_t mutex; /* for: */
     struct scanner_status status;
-    int64_t complete_ms; /* when the last complete pass began; -1: none */
 };
 
 /* ---- waiting ---- */
@@ -104,6 +103,14 @@ static int pay(struct scanner *s, int calls)
     return r;
 }
 
+/* Every entry is asked for once. */
+static uint32_t progress(const struct census *census)
+{
+    size_t entries = census->snapshot ? snapshot_count(census->snapshot) + 1 : 1;
+    uint64_t done = (census->passed + census->files) * 1000 / entries;
+    return done < 1000 ? (uint32_t)done : 1000;
+}
+
 static void show(struct scanner *s, enum scanner_state state)
 {
     const struct census *census = &s->census;
@@ -114,6 +121,7 @@ static void show(struct scanner *s, enum scanner_state state)
     s->status.directories = census->passed;
     s->status.unreadable = census->unreadable;
     s->status.left_out = census->left_out;
+    s->status.permille = progress(census);
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -185,7 +193,7 @@ static int pass(struct scanner *s)
     if (r >= 0 && calls == 0) {
         pthread_mutex_lock(&s->mutex);
         s->status.passes++;
-        s->complete_ms = began_ms;
+        s->status.complete_ms = began_ms;
         pthread_mutex_unlock(&s->mutex);
     }
     return r;
@@ -242,7 +250,7 @@ static void step_down(struct scanner *s)
         close(s->lock_fd);
     s->lock_fd = -1;
     pthread_mutex_lock(&s->mutex);
-    s->complete_ms = -1;
+    s->status.complete_ms = -1;
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -310,7 +318,7 @@ int scanner_open(const struct scanner_options *options, struct scanner **ret_sca
         .max_entries = options->max_entries,
     };
     s->lock_fd = -1;
-    s->complete_ms = -1;
+    s->status.complete_ms = -1;
     pthread_mutex_init(&s->mutex, NULL);
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = s->wake_fd < 0 ? -errno : change_queue_open(NOTES_BYTES, &s->notes);
@@ -352,7 +360,6 @@ void scanner_status(struct scanner *s, struct scanner_status *ret_status)
 {
     pthread_mutex_lock(&s->mutex);
     *ret_status = s->status;
-    ret_status->lag_ms = s->complete_ms < 0 ? -1 : clock_now_ms() - s->complete_ms;
     pthread_mutex_unlock(&s->mutex);
 }
 

@@ -59,7 +59,8 @@ struct scanner_status {
     uint64_t directories;    /* looked at in this pass */
     uint64_t unreadable;     /* of them, and */
     uint64_t left_out;       /* entries for which max_entries is too small */
-    int64_t lag_ms;          /* since the start of the last complete pass; -1: there was none yet */
+    uint32_t permille;       /* of the pass, as far as that can be said */
+    int64_t complete_ms;     /* when the last complete pass began; -1: there was none yet */
 };
 
 struct scanner;

@@ -11,6 +11,7 @@
 #include "lib/fs.h"
 #include "lib/test_hook.h"
 #include "watchers/scan.h"
+#include "watchers/scanner.h"
 
 int tell_attributes(struct change *change, int dir_fd, const char *name)
 {
@@ -44,7 +45,7 @@ static void add_peer(struct change *change, const struct pending_entry *entry)
     const struct pending_peer *peer = entry->peer;
     bool newer = !(change->flags & CHANGE_HAS_ATTRS) || peer->ctime_ns > change->ctime_ns;
     if (entry->origin != PENDING_FROM_HERE) {
-        change->source = CHANGE_SOURCE_PEER;
+        change->source = peer->scanned ? CHANGE_SOURCE_SCAN : CHANGE_SOURCE_PEER;
         change->observer = peer->observer;
     }
     if (!peer->has_attributes || !newer || change->op == CHANGE_DELETE)
@@ -109,6 +110,8 @@ static int tell_change(struct tracker *t, struct change *change, enum pending_or
     if (change->op == CHANGE_RESYNC)
         t->resyncs++;
     int r = t->sink->ops->change(t->sink, change);
+    if (t->options->scanner && change->source != CHANGE_SOURCE_SCAN)
+        scanner_note(t->options->scanner, change);
     return r == 0 ? share(t, change, origin) : r;
 }
 

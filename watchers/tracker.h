@@ -64,6 +64,7 @@ struct tracker_options {
 
     struct announce *announce; /* the caller's; NULL: a listener */
     int64_t found_grace_ms;    /* see grace.h */
+    struct scanner *scanner;   /* the caller's; NULL: there is no reconcile scan */
     enum change_reason owed; /* not 0: the others are told of a resync of everything, see owed.h */
 };
 
