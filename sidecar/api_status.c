@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -54,6 +55,36 @@ static json_t *watch_json(const struct watcher_status *watch)
         (json_int_t)watch->restarts, "changes", (json_int_t)watch->changes);
 }
 
+static json_t *scan_json(const struct watch_scan_status *scan)
+{
+    static const char *const names[] = {"off", "standby", "idle", "running"};
+    const char *state = scan->state < ARRAY_LEN(names) ? names[scan->state] : "unknown";
+    int64_t age_ms = scan->fresh_ms ? clock_now_ms() - (int64_t)scan->fresh_ms : -1;
+    return json_pack("{s:s, s:I, s:I, s:o}", "state", state, "permille", (json_int_t)scan->permille,
+                     "entries", (json_int_t)scan->entries, "age_ms", number_or_null(age_ms));
+}
+
+/* What is heard of other tasks and said to them. */
+static json_t *feed_json(const struct watcher_status *watch)
+{
+    const struct watch_feed_status *feed = &watch->child.feed;
+    json_t *json = json_pack(
+        "{s:b, s:o, s:o, s:I, s:o, s:I, s:I, s:o, s:o}", "member", watch->member, "slot",
+        number_or_null(watch->member ? (int64_t)watch->slot : -1), "epoch",
+        number_or_null(watch->member ? (int64_t)watch->epoch : -1), "peers",
+        (json_int_t)feed->peers, "staleness_ms", number_or_null(watcher_staleness_ms(watch)),
+        "announced", (json_int_t)feed->announced, "announce_pending",
+        (json_int_t)feed->announce_pending, "announce_error",
+        feed->announce_error ? json_string(error_name((int)feed->announce_error)) : json_null(),
+        "scan", scan_json(&watch->child.scan));
+    json_object_set_new(json, "polls", json_integer((json_int_t)feed->polls));
+    json_object_set_new(json, "poll_us", number_or_null(feed->polls ? (int64_t)feed->poll_us : -1));
+    json_object_set_new(json, "board_reads", json_integer((json_int_t)feed->board_reads));
+    json_object_set_new(json, "records", json_integer((json_int_t)feed->records));
+    json_object_set_new(json, "gaps", json_integer((json_int_t)feed->gaps));
+    return json;
+}
+
 static json_t *operation_json(const struct mountstats_op *op)
 {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", op->name,
@@ -88,14 +119,14 @@ static json_t *nfs_json(const struct mount_status *mount)
 static json_t *mount_json(const struct mount_status *mount)
 {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "path",
+        "{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "path",
         json_string_lossy(mount->path), "file_system", json_string_lossy(mount->file_system),
         "fstype", json_string_lossy(mount->fstype), "source", json_string_lossy(mount->source),
         "read_only", mount->read_only, "conditions", conditions_to_json(mount->conditions),
         "probe_ms", number_or_null(mount->probe_ms), "canary_ms", number_or_null(mount->canary_ms),
         "stalled_ms", (json_int_t)mount->stalled_ms, "task_dir", string_or_null(mount->task_dir),
         "task_link", string_or_null(mount->task_link), "nfs", nfs_json(mount), "watch",
-        watch_json(&mount->watch));
+        watch_json(&mount->watch), "feed", feed_json(&mount->watch));
 }
 
 json_t *api_status_json(const struct api_sources *from)

@@ -64,6 +64,14 @@ enum metric_id {
     METRIC_WATCH_RESTARTS,
     METRIC_WATCHED_DIRS,
     METRIC_BLIND_DIRS,
+    /* of a mount: what it hears of other tasks and says to them */
+    METRIC_FEED_STALENESS, /* ms */
+    METRIC_FEED_PEERS,
+    METRIC_FEED_RECORDS,
+    METRIC_FEED_GAPS,
+    METRIC_FEED_POLLS,
+    METRIC_ANNOUNCED,
+    METRIC_ANNOUNCE_PENDING,
     /* of the process */
     METRIC_HEARTBEAT,
     METRIC_LOOP_LAG, /* ms */

@@ -56,6 +56,20 @@ static void count_own(struct mount_work *work, const struct watch_status *child)
                         work->own.metered_written_bytes);
 }
 
+static void count_feed(struct mount_work *work, const struct watcher_status *watch)
+{
+    const struct watch_feed_status *feed = &watch->child.feed;
+    int64_t staleness_ms = watcher_staleness_ms(watch);
+    if (staleness_ms >= 0)
+        metrics_set(work->metrics, METRIC_FEED_STALENESS, (double)staleness_ms);
+    metrics_set(work->metrics, METRIC_FEED_PEERS, feed->peers);
+    metrics_set(work->metrics, METRIC_ANNOUNCE_PENDING, feed->announce_pending);
+    metrics_count_total(work->metrics, METRIC_FEED_RECORDS, feed->records);
+    metrics_count_total(work->metrics, METRIC_FEED_GAPS, feed->gaps);
+    metrics_count_total(work->metrics, METRIC_FEED_POLLS, feed->polls);
+    metrics_count_total(work->metrics, METRIC_ANNOUNCED, feed->announced);
+}
+
 static void count_watch(struct mount_work *work, const struct watcher_status *watch)
 {
     metrics_count_total(work->metrics, METRIC_WATCH_CHANGES, watch->changes);
@@ -74,6 +88,7 @@ static void count(struct mount_work *work)
     if (work->watcher) {
         watcher_status(work->watcher, &watch);
         count_watch(work, &watch);
+        count_feed(work, &watch);
     }
     count_own(work, &watch.child);
 }

@@ -79,6 +79,12 @@ static void say_ready(struct watcher *w)
                        "that are seen here: this task has no slot on the board, LocksReady says "
                        "why",
                        child->directories);
+    else if (child->feed.announce_error)
+        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE,
+                       "AnnounceFailed",
+                       "%u changes that are seen here cannot be written to this task's journal, so "
+                       "the other tasks do not learn of them: %s. It is tried again",
+                       child->feed.announce_pending, strerror((int)child->feed.announce_error));
     else if (child->blind > 0)
         conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "PartlyBlind",
                        "%u directories are not watched, the first is \"%s\": %s. Raise "
@@ -540,6 +546,14 @@ void watcher_status(const struct watcher *w, struct watcher_status *ret_status)
 {
     *ret_status = w->status;
     ret_status->member = w->child_is_member;
+    ret_status->slot = w->member.slot;
+    ret_status->epoch = w->member.epoch;
+}
+
+int64_t watcher_staleness_ms(const struct watcher_status *status)
+{
+    uint64_t fresh_ms = status->child.feed.fresh_ms;
+    return fresh_ms ? clock_now_ms() - (int64_t)fresh_ms : -1;
 }
 
 /* ---- */

@@ -46,7 +46,9 @@ extern const char *const watcher_state_names[]; /* "off" "starting" "ready" "res
 
 struct watcher_status {
     enum watcher_state state;
-    bool member;                /* the child announces */
+    bool member; /* the child announces, as */
+    unsigned slot;
+    uint32_t epoch;
     uint64_t restarts, changes; /* since the sidecar started */
     struct watch_status child;  /* what the child said last */
 };
@@ -84,6 +86,9 @@ int watcher_announce(struct watcher *watcher, uint16_t type, const void *payload
 
 void watcher_tick(struct watcher *watcher);
 void watcher_status(const struct watcher *watcher, struct watcher_status *ret_status);
+
+/* How long what the other tasks announced may have gone unreported; -1: nobody is heard. */
+int64_t watcher_staleness_ms(const struct watcher_status *status);
 
 void watcher_stop(struct watcher *watcher);
 bool watcher_stopped(const struct watcher *watcher);
