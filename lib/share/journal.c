@@ -7,6 +7,8 @@
 
 #include "lib/bytes.h"
 #include "lib/crc32c.h"
+#include "lib/parse.h"
+#include "lib/share/board.h"
 
 enum { CRC_AT = 4, CRC_FROM = 8, HEADER_BYTES = 17 };
 
@@ -99,13 +101,31 @@ const char *journal_segment_name(uint32_t segment, char *buf)
 
 int journal_dir_parse(const char *name, unsigned *ret_slot, uint32_t *ret_epoch)
 {
-    char again[JOURNAL_NAME_MAX];
-    unsigned slot;
-    uint32_t epoch;
-    if (strlen(name) >= sizeof(again) || sscanf(name, "%3u-%8" SCNu32, &slot, &epoch) != 2 ||
-        strcmp(journal_dir_name(slot, epoch, again), name) != 0)
+    char copy[JOURNAL_NAME_MAX], again[JOURNAL_NAME_MAX];
+    int64_t slot, epoch;
+    snprintf(copy, sizeof(copy), "%s", name);
+    char *dash = strchr(copy, '-');
+    if (!dash)
         return -EINVAL;
-    *ret_slot = slot;
-    *ret_epoch = epoch;
+    *dash = '\0';
+    if (parse_i64(copy, 0, BOARD_SLOTS - 1, &slot) < 0 ||
+        parse_i64(dash + 1, 1, SLOT_EPOCH_MAX, &epoch) < 0 ||
+        strcmp(journal_dir_name((unsigned)slot, (uint32_t)epoch, again), name) != 0)
+        return -EINVAL;
+    *ret_slot = (unsigned)slot;
+    *ret_epoch = (uint32_t)epoch;
+    return 0;
+}
+
+int journal_segment_parse(const char *name, uint32_t *ret_segment)
+{
+    char copy[JOURNAL_NAME_MAX], again[JOURNAL_NAME_MAX];
+    int64_t segment;
+    snprintf(copy, sizeof(copy), "%s", name);
+    copy[strcspn(copy, ".")] = '\0';
+    if (parse_i64(copy, 1, UINT32_MAX, &segment) < 0 ||
+        strcmp(journal_segment_name((uint32_t)segment, again), name) != 0)
+        return -EINVAL;
+    *ret_segment = (uint32_t)segment;
     return 0;
 }

@@ -67,7 +67,8 @@ int journal_header_decode(const uint8_t *data, size_t length, struct journal_hea
 const char *journal_dir_name(unsigned slot, uint32_t epoch, char *buf);
 const char *journal_segment_name(uint32_t segment, char *buf);
 
-/* Slot and epoch of a directory's name; -EINVAL: it is not a journal's. */
+/* What such a name says; -EINVAL: it is not a journal's. */
 int journal_dir_parse(const char *name, unsigned *ret_slot, uint32_t *ret_epoch);
+int journal_segment_parse(const char *name, uint32_t *ret_segment);
 
 #endif

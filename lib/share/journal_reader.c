@@ -188,7 +188,7 @@ static int take_record(struct journal_reader *reader, struct journal_record *ret
 
 static int take_header(struct journal_reader *reader, const struct journal_record *record)
 {
-    struct journal_header header;
+    struct journal_header header = {0};
     if (record->type != JOURNAL_HEADER || record->sequence == 0 ||
         record->sequence > SLOT_SEQUENCE_MAX ||
         journal_header_decode(record->payload, record->length, &header) < 0 ||
@@ -250,7 +250,7 @@ static int fail(struct journal_reader *reader, int r)
 /* 1 a record to hand out, 0 go on, -EAGAIN nothing whole yet, or -errno. */
 static int step(struct journal_reader *reader, struct journal_record *ret_record)
 {
-    struct journal_record record;
+    struct journal_record record = {0};
     int r = reader->fd < 0 ? open_segment(reader) : 0;
     if (r == 0)
         r = take_record(reader, &record);

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +100,7 @@ static void remove_oldest(struct journal_writer *w)
 static int rotate(struct journal_writer *w)
 {
     _cleanup_close_ int fd = -1;
-    int64_t start;
+    int64_t start = 0;
     uint8_t payload[sizeof(uint32_t)], record[NEXT_BYTES];
     uint32_t segment = w->header.segment + 1;
     int r = make_segment(w, segment, &fd, &start);
@@ -238,8 +237,8 @@ int journal_writer_create(int feed_fd, unsigned slot, uint32_t epoch, const char
 {
     _cleanup_(close_writer_p) struct journal_writer *w = NULL;
     char name[JOURNAL_NAME_MAX];
-    int fd;
-    int64_t start;
+    int fd = -1;
+    int64_t start = 0;
     int r = new_writer(slot, epoch, observer, limits, &w);
     if (r < 0)
         return r;
@@ -273,11 +272,8 @@ static int find_oldest(struct journal_writer *w)
     }
     w->oldest = w->header.segment;
     for (const struct dirent *entry; (entry = readdir(dir));) {
-        char again[JOURNAL_NAME_MAX];
         uint32_t segment;
-        if (strlen(entry->d_name) < sizeof(again) &&
-            sscanf(entry->d_name, "%9" SCNu32, &segment) == 1 && segment > 0 &&
-            segment < w->oldest && strcmp(journal_segment_name(segment, again), entry->d_name) == 0)
+        if (journal_segment_parse(entry->d_name, &segment) == 0 && segment < w->oldest)
             w->oldest = segment;
     }
     return 0;
@@ -304,7 +300,7 @@ static int find_end(struct journal_writer *w, int feed_fd, uint32_t segment)
     w->header.segment = journal_reader_segment(reader);
     w->sequence = w->appended = journal_reader_sequence(reader);
     w->offset = journal_reader_offset(reader);
-    strcpy(w->header.observer, journal_reader_observer(reader));
+    snprintf(w->header.observer, sizeof(w->header.observer), "%s", journal_reader_observer(reader));
     return w->offset > 0 ? 0 : -EBADMSG; /* its HEADER was synced before anything named it */
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -23,7 +24,7 @@ enum { FILE_BYTES_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_SPREAD_MS = 150, LOCK_
 static int parse(const json_t *object, struct version *ret_version, struct error *err)
 {
     int64_t format, generation, inode;
-    const char *file_system;
+    const char *file_system = "";
     int r = json_get_i64(object, "format", 1, INT32_MAX, &format, err);
     if (r == 0)
         r = json_get_i64(object, "generation", 1, INT64_MAX, &generation, err);
@@ -38,7 +39,8 @@ static int parse(const json_t *object, struct version *ret_version, struct error
         .generation = generation,
         .root = {.inode = (uint64_t)inode},
     };
-    strcpy(ret_version->root.file_system, file_system);
+    snprintf(ret_version->root.file_system, sizeof(ret_version->root.file_system), "%s",
+             file_system);
     return 0;
 }
 

@@ -15,26 +15,25 @@
 #include "lib/share/slot.h"
 #include "tests/fuzz/driver.h"
 
-static char dir_name[64];
+static char dir_name[64], journal_path[80], segment_path[96];
 static int feed_fd = -1;
-static char segment_path[128];
 
 static void clean_up(void)
 {
     unlink(segment_path);
-    *strrchr(segment_path, '/') = '\0';
-    rmdir(segment_path);
+    rmdir(journal_path);
     rmdir(dir_name);
 }
 
 static void set_up(void)
 {
-    strcpy(dir_name, access("/dev/shm", W_OK) == 0 ? "/dev/shm/fuzz-XXXXXX" : "/tmp/fuzz-XXXXXX");
+    snprintf(dir_name, sizeof(dir_name), "%s/fuzz-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     MUST(mkdtemp(dir_name));
     feed_fd = open(dir_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    snprintf(segment_path, sizeof(segment_path), "%s/3-5", dir_name);
-    MUST(feed_fd >= 0 && mkdir(segment_path, 0700) == 0);
-    strcat(segment_path, "/1.log");
+    snprintf(journal_path, sizeof(journal_path), "%s/3-5", dir_name);
+    snprintf(segment_path, sizeof(segment_path), "%s/1.log", journal_path);
+    MUST(feed_fd >= 0 && mkdir(journal_path, 0700) == 0);
     atexit(clean_up);
 }
 

@@ -2,6 +2,7 @@
  * somebody else has left there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,20 +31,23 @@ static const struct journal_limits limits = {.segment_bytes = 4096, .segments = 
 static int set_up(void **state)
 {
     /* many fsyncs: in memory where that is possible */
-    strcpy(dir_name,
-           access("/dev/shm", W_OK) == 0 ? "/dev/shm/journal-XXXXXX" : "/tmp/journal-XXXXXX");
+    snprintf(dir_name, sizeof(dir_name), "%s/journal-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(dir_name))
         return -1;
     feed_fd = open(dir_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return feed_fd < 0;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    return remove(path);
+}
+
 static int tear_down(void **state)
 {
-    char command[64];
     close(feed_fd);
-    snprintf(command, sizeof(command), "rm -rf %s", dir_name);
-    return system(command);
+    return nftw(dir_name, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- files ---- */
@@ -180,6 +184,12 @@ static void test_names(void **state)
                                       "..",    "1-99999999999999999999999999999999999999999999"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(journal_dir_parse(bad[i], &slot, &epoch), -EINVAL);
+    uint32_t segment = 0;
+    assert_int_equal(journal_segment_parse("4294967295.log", &segment), 0);
+    assert_true(segment == UINT32_MAX);
+    static const char *const no_segments[] = {"0.log", "01.log", "1.lo", "1", "1.log.log", ".log"};
+    for (size_t i = 0; i < ARRAY_LEN(no_segments); i++)
+        assert_int_equal(journal_segment_parse(no_segments[i], &segment), -EINVAL);
 }
 
 static void test_rotation(void **state)
@@ -512,13 +522,13 @@ static void test_next_that_leads_astray(void **state)
     uint8_t segment[8];
     journal_writer_close(create(&limits));
     const struct {
-        uint32_t segment;
         size_t length;
         uint64_t sequence;
+        uint32_t segment;
         int expected;
     } cases[] = {
-        {1, 4, 1, -EBADMSG}, {0, 4, 1, -EBADMSG}, {3, 4, 1, -EBADMSG}, {2, 3, 1, -EBADMSG},
-        {2, 8, 1, -EBADMSG}, {2, 4, 2, -ESTALE},  {2, 4, 1, -ESTALE}, /* it does not exist */
+        {4, 1, 1, -EBADMSG}, {4, 1, 0, -EBADMSG}, {4, 1, 3, -EBADMSG}, {3, 1, 2, -EBADMSG},
+        {8, 1, 2, -EBADMSG}, {4, 2, 2, -ESTALE},  {4, 1, 2, -ESTALE}, /* it does not exist */
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct image image = {0};

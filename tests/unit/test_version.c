@@ -27,7 +27,7 @@ static const struct version_root root = {.file_system = "fs-0abc", .inode = 4711
 
 static int set_up(void **state)
 {
-    strcpy(dir_name, "/tmp/version-XXXXXX");
+    snprintf(dir_name, sizeof(dir_name), "/tmp/version-XXXXXX");
     if (!mkdtemp(dir_name))
         return -1;
     dir_fd = open(dir_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
