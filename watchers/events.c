@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "lib/clock.h"
+#include "watchers/remote.h"
 #include "watchers/scan.h"
 
 static int name_gone(struct tracker *t, struct dir *dir, const char *name, bool is_dir)
@@ -70,10 +71,14 @@ static int renamed(struct tracker *t, const struct move *move, struct dir *dir, 
                            move->is_dir ? PENDING_IS_DIR : 0);
     if (r < 0 || !moved)
         return r;
+    char buffer[CHANGE_PATH_MAX + 1];
+    const char *from = t->remote ? wd_table_path(moved, "", buffer) : NULL;
     r = wd_table_move(&t->dirs, moved, dir, name);
-    if (r == 0)
-        scan_moved(t, moved);
-    return r;
+    if (r < 0)
+        return r;
+    scan_moved(t, moved);
+    remote_renamed(t, moved, from, true);
+    return 0;
 }
 
 /* Two names changed places in one step (RENAME_EXCHANGE): that is told as a rename and its reverse,

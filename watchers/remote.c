@@ -159,6 +159,26 @@ static int tell_state(struct tracker *t, const struct place *place, const struct
                          : tell_gone(t, place, record, record->flags & CHANGE_IS_DIR);
 }
 
+/* A record of what is not there. Perhaps a directory above has been renamed: one whose rename we
+ * know, then it is elsewhere, or will hear of, then its directory is read again. */
+static int apply_missed(struct tracker *t, const struct place *place, const struct change *record)
+{
+    char buffer[CHANGE_PATH_MAX + 1];
+    struct place there;
+    place->dir->missed_ms = clock_now_ms();
+    int r = tell_gone(t, place, record, record->flags & CHANGE_IS_DIR);
+    const char *path = r == 0 ? renames_follow(&t->renames, place->path, buffer) : NULL;
+    if (!path)
+        return r;
+    locate(t, path, &there);
+    if (there.verdict != SCOPE_OUT)
+        look(t, &there, false);
+    if (!there.exists)
+        return 0;
+    there.dir->missed_ms = clock_now_ms();
+    return tell_there(t, &there, record);
+}
+
 static int apply_state(struct tracker *t, const struct change *change)
 {
     struct place place;
@@ -166,20 +186,32 @@ static int apply_state(struct tracker *t, const struct change *change)
     if (place.verdict == SCOPE_OUT || !*change->path)
         return 0;
     look(t, &place, change->op != CHANGE_DELETE);
-    if (!place.exists && change->op != CHANGE_DELETE)
-        place.dir->told_ms = clock_now_ms(); /* it may have moved with a directory above it */
-    return tell_state(t, &place, change);
+    return place.exists || change->op == CHANGE_DELETE ? tell_state(t, &place, change)
+                                                       : apply_missed(t, &place, change);
 }
 
-/* Before we heard of the rename, applications here may have gone on in the directory by its old
- * name, and under that name it was announced; so what is there is looked at again. */
-static void look_behind(struct tracker *t, struct dir *dir, int64_t now_ms)
+/* Before we heard of a rename, applications here may have gone on in the directory by its old name,
+ * and under that name it was announced; and members' records of what is in it may have come too
+ * late to find it. So it is read again where something happened lately. */
+static void look_behind(struct tracker *t, struct dir *dir, bool here, int64_t since_ms)
 {
     struct dir *child;
-    if (dir->told_ms > 0 && now_ms - dir->told_ms < RENAMED_BEHIND_MS)
+    if (dir->missed_ms > since_ms || (!here && dir->told_ms > since_ms))
         scan_report(t, dir, false, SCAN_NEW_REMOTE);
     LIST_FOREACH(child, &dir->children, sibling)
-    look_behind(t, child, now_ms);
+    look_behind(t, child, here, since_ms);
+}
+
+void remote_renamed(struct tracker *t, struct dir *dir, const char *from, bool here)
+{
+    char buffer[CHANGE_PATH_MAX + 1];
+    const char *to = wd_table_path(dir, "", buffer);
+    int64_t now_ms = clock_now_ms();
+    if (!t->remote)
+        return;
+    if (from && to)
+        renames_note(&t->renames, from, to);
+    look_behind(t, dir, here, now_ms > RENAMED_BEHIND_MS ? now_ms - RENAMED_BEHIND_MS : 0);
 }
 
 static int move(struct tracker *t, const struct place *from, const struct place *to,
@@ -203,7 +235,7 @@ static int move(struct tracker *t, const struct place *from, const struct place 
     if (r < 0)
         return r;
     scan_moved(t, moved);
-    look_behind(t, moved, clock_now_ms());
+    remote_renamed(t, moved, change->from, false);
     return 0;
 }
 
@@ -231,9 +263,10 @@ static int apply_rename(struct tracker *t, const struct change *change)
     if (r < 0)
         return r;
     locate(t, change->path, &to); /* its directory may just have gone */
-    if (to.verdict != SCOPE_OUT)
-        look(t, &to, true);
-    return tell_state(t, &to, change);
+    if (to.verdict == SCOPE_OUT)
+        return 0;
+    look(t, &to, true);
+    return to.exists ? tell_there(t, &to, change) : apply_missed(t, &to, change);
 }
 
 /* Report what lies at path, which is not a directory that is watched. */

@@ -24,4 +24,8 @@
 /* change->observer is the member that says it. Nothing of change is kept. */
 int remote_apply(struct tracker *tracker, const struct change *change);
 
+/* dir, which had the path `from`, has another place in the table now. here: an application on this
+ * host moved it. */
+void remote_renamed(struct tracker *tracker, struct dir *dir, const char *from, bool here);
+
 #endif

@@ -242,7 +242,8 @@ static int arm(struct tracker *t, struct dir *dir, int *ret_fd, bool *ret_other)
      * looked up is right; the other has to be looked up again. */
     struct dir *other = wd_table_bind(&t->dirs, dir, wd);
     if (other) {
-        other->lost = true;
+        other->lost |= !other->rearm;
+        other->check |= other->rearm;
         scan_enqueue(t, other);
     }
     *ret_fd = take_fd(&fd);
@@ -336,8 +337,9 @@ static void sync_directory(struct tracker *t, struct dir *dir, int fd)
     scan_report(t, child, true, dir->source);
 }
 
-/* The directory that we knew was removed, and another one has its name. */
-static int replaced(struct tracker *t, struct dir *dir)
+/* What was told of dir, or of another one of that name, may not hold any more: let it be forgotten,
+ * and tell what is there. */
+static int start_anew(struct tracker *t, struct dir *dir)
 {
     struct dir *child;
     unsigned flags = origins[dir->source] | PENDING_IS_DIR;
@@ -346,28 +348,16 @@ static int replaced(struct tracker *t, struct dir *dir)
     pending_forget(&t->pending, dir);
     moves_forget(&t->moves, dir);
     names_forget(&t->names, dir);
+    dir->lost = false;
     dir->fresh = true;
     int r = tracker_note(t, dir->parent, dir->name, CHANGE_DELETE, flags);
     return r == 0 ? tracker_note(t, dir->parent, dir->name, CHANGE_CREATE, flags) : r;
 }
 
-/* dir was watched under the right name, perhaps not always. */
-static int settle(struct tracker *t, struct dir *dir, bool other, bool expected)
-{
-    if (other && expected && !dir->lost)
-        return replaced(t, dir);
-    if (!other && !dir->lost)
-        return 0;
-    dir->lost = false;
-    dir->fresh = dir->deep = true;
-    dir->source = SCAN_AGAIN;
-    return tracker_resync(t, dir, "", CHANGE_REASON_RENAMED);
-}
-
 static int begin(struct tracker *t, struct dir *dir)
 {
     _cleanup_close_ int fd = -1;
-    bool other = false, expected = dir->check || dir->rearm;
+    bool other = false;
     bool only_rearm = dir->rearm && !dir->fresh && !dir->deep && !dir->retry;
     dir->rearm = false;
     int r = arm(t, dir, &fd, &other);
@@ -375,7 +365,8 @@ static int begin(struct tracker *t, struct dir *dir)
         return give_up(t, dir, -r);
     if (only_rearm && !other && !dir->lost)
         return 0;
-    r = settle(t, dir, other, expected);
+    if (other || dir->lost)
+        r = start_anew(t, dir);
     if (r < 0)
         return r;
     if (is_remote(dir))

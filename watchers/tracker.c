@@ -372,6 +372,7 @@ void tracker_close(struct tracker *t)
     pending_release(&t->pending);
     owed_release(&t->owed);
     grace_release(&t->grace);
+    renames_release(&t->renames);
     names_release(&t->names);
     inotify_source_close(&t->source);
     close(t->root_fd);

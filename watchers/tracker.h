@@ -38,6 +38,7 @@
 #include "watchers/names.h"
 #include "watchers/owed.h"
 #include "watchers/pending.h"
+#include "watchers/renames.h"
 #include "watchers/scope.h"
 #include "watchers/sink.h"
 #include "watchers/wd_table.h"
@@ -112,6 +113,7 @@ struct tracker {
     uint64_t wanted, marked, told; /* tickets: to be told of; on their way; see tracker_mark() */
     struct owed owed;
     struct grace grace;
+    struct renames renames; /* of directories */
 
     struct blind blind;
     unsigned blind_logged;

@@ -53,8 +53,8 @@ struct dir {
     bool rearm : 1;   /* perhaps another directory has its name now: see to the watch */
     uint8_t source;   /* enum scan_source: why what is found in it is reported */
 
-    int64_t told_ms; /* when something of this host was told in it last, or something that another
-                      * member told was not found; 0: never */
+    int64_t told_ms;                 /* when something of this host was told in it last; 0: never */
+    int64_t missed_ms;               /* when a member told of something in it that was not there */
     struct pending_dir_list pending; /* the coalescer's notes in this directory */
     struct name_list_of_dir names;   /* see names.h */
     uint32_t names_scan;

@@ -217,6 +217,59 @@ static void test_written_behind_a_rename(void **state)
     assert_told("rename e<d, own create e/mine, ");
 }
 
+/* Records that come when a directory above has been renamed, here or elsewhere. */
+static void test_overtaken_by_a_rename(void **state)
+{
+    assert_int_equal(mkdir("d/e", 0755), 0);
+    apply(CHANGE_MODIFY, "nothing", 0);
+    assert_told("delete nothing, own create d/e, ");
+    put("d/e/f", "");
+    elsewhere();
+    assert_int_equal(rename("d", "here"), 0);
+    assert_told("own rename here<d, ");
+    apply(CHANGE_CREATE, "d/e/f", 0);
+    assert_told("delete d/e/f, create here/e/f, ");
+
+    put("here/e/g", "");
+    assert_int_equal(rename("here", "there"), 0);
+    elsewhere();
+    apply(CHANGE_CREATE, "here/e/g", 0);
+    apply_rename("here", "there", CHANGE_IS_DIR);
+    work();
+    assert_true(strncmp(told, "rename there<here, ", 19) == 0);
+    assert_non_null(strstr(told, "create there/e/g, "));
+    assert_null(strstr(told, "delete"));
+}
+
+/* The old directory of a name has moved, and there is another one of that name. */
+static void test_name_in_use_again(void **state)
+{
+    put("d/old", "");
+    apply(CHANGE_MODIFY, "nothing", 0);
+    assert_told("delete nothing, own create d/old, ");
+    assert_int_equal(rename("d", "e"), 0);
+    elsewhere();
+    assert_int_equal(mkdir("d", 0755), 0);
+    assert_told("own delete d, own create d, ");
+    apply_rename("d", "e", CHANGE_IS_DIR);
+    assert_told("create d, create e, own create e/old, ");
+    put("d/mine", "");
+    put("e/mine", "");
+    assert_told("own create d/mine, own create e/mine, ");
+
+    assert_int_equal(rename("e", "g"), 0); /* and all of it elsewhere */
+    assert_int_equal(mkdir("e", 0755), 0);
+    put("e/new", "");
+    elsewhere();
+    apply_rename("e", "g", CHANGE_IS_DIR);
+    apply(CHANGE_CREATE, "e", CHANGE_IS_DIR);
+    work();
+    assert_non_null(strstr(told, "delete e, "));
+    assert_non_null(strstr(strstr(told, "delete e, "), "create e/new, "));
+    assert_non_null(strstr(told, "create g/old, "));
+    assert_int_equal(tracker.resyncs, 0);
+}
+
 static void test_directory_removed(void **state)
 {
     assert_int_equal(rmdir("d"), 0);
@@ -312,6 +365,8 @@ int main(void)
         TEST(test_directory_unknown),
         TEST(test_directory_renamed),
         TEST(test_written_behind_a_rename),
+        TEST(test_overtaken_by_a_rename),
+        TEST(test_name_in_use_again),
         TEST(test_directory_removed),
         TEST(test_directory_made_again_here),
         TEST(test_directory_gone_again),

@@ -1,0 +1,52 @@
+#include "watchers/renames.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka needs the four above */
+#include <cmocka.h>
+
+static char buffer[CHANGE_PATH_MAX + 1];
+
+static void test_follow(void **state)
+{
+    struct renames renames = {0};
+    assert_null(renames_follow(&renames, "a/f", buffer));
+    renames_note(&renames, "a", "b/c");
+    assert_string_equal(renames_follow(&renames, "a/f", buffer), "b/c/f");
+    assert_string_equal(renames_follow(&renames, "a", buffer), "b/c");
+    assert_null(renames_follow(&renames, "ab/f", buffer));
+    assert_null(renames_follow(&renames, "b/c/f", buffer));
+    renames_note(&renames, "b", "d");
+    assert_string_equal(renames_follow(&renames, "a/f", buffer), "d/c/f");
+    renames_note(&renames, "x", "a"); /* later than the first: what was in x did not pass there */
+    assert_string_equal(renames_follow(&renames, "x/f", buffer), "a/f");
+    renames_release(&renames);
+}
+
+static void test_bounds(void **state)
+{
+    struct renames renames = {0};
+    char from[16], long_path[CHANGE_PATH_MAX + 1];
+    for (int i = 0; i < 3 * RENAMES_MAX; i++) {
+        snprintf(from, sizeof(from), "d%d", i);
+        renames_note(&renames, from, "to");
+    }
+    assert_null(renames_follow(&renames, "d127/f", buffer));
+    assert_string_equal(renames_follow(&renames, "d128/f", buffer), "to/f");
+    memset(long_path, 'x', sizeof(long_path) - 1);
+    long_path[CHANGE_PATH_MAX] = '\0';
+    renames_note(&renames, "s", long_path);
+    assert_string_equal(renames_follow(&renames, "s", buffer), long_path);
+    assert_null(renames_follow(&renames, "s/f", buffer));
+    renames_release(&renames);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_follow),
+                                       cmocka_unit_test(test_bounds)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
