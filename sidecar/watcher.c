@@ -18,6 +18,7 @@
 #include "lib/error.h"
 #include "lib/frame.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "sidecar/spawn.h"
 
 enum {
@@ -75,10 +76,10 @@ static void say_ready(struct watcher *w)
     const struct watch_status *child = &w->status.child;
     if (w->options.wants_slot && !w->child_is_member)
         conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "NotAnnounced",
-                       "%u directories are watched, but the other tasks do not learn of changes "
-                       "that are seen here: this task has no slot on the board, LocksReady says "
-                       "why",
-                       child->directories);
+                       "%u %s watched, but the other tasks do not learn of changes that are seen "
+                       "here: this task has no slot on the board, LocksReady says why",
+                       child->directories,
+                       text_plural(child->directories, "directory is", "directories are"));
     else if (child->feed.announce_error)
         conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE,
                        "AnnounceFailed",
@@ -94,8 +95,9 @@ static void say_ready(struct watcher *w)
                        child->listed ? error_name(child->blinds[0].code) : "");
     else
         conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_TRUE, "Watching",
-                       "%u directories are watched, %u other tasks are heard", child->directories,
-                       child->feed.peers);
+                       "%u %s watched, %u other %s heard", child->directories,
+                       text_plural(child->directories, "directory is", "directories are"),
+                       child->feed.peers, text_plural(child->feed.peers, "task is", "tasks are"));
 }
 
 /* ---- frames from the child ---- */

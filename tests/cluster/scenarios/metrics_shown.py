@@ -47,7 +47,10 @@ def run(cluster):
     cluster.log(cost)
     cluster.log(f"EMF: {each:.0f} bytes an interval, {each * MONTH_INTERVALS / 1e6:.1f} MB and ${each * MONTH_INTERVALS / 1e9 * 0.5:.3f} a month")
     between("dollars of EMF lines a month", each * MONTH_INTERVALS / 1e9 * 0.5, 0, 0.05)
-    equal("series", re.search(r"metrics +\$[0-9.]+ +(\d+) x", cost)[1], "6")
+    sent = {m["Name"] for line in sidecar.process.stdout.splitlines() if line.endswith("}")
+            for m in json.loads(line)["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    equal("series", int(re.search(r"metrics +\$[0-9.]+ +(\d+) x", cost)[1]), len(sent))
+    between("core metrics", len(sent), 6, 8)
 
     cluster.server.stop()
     sidecar.wait("MountReady", "False", "MountStalled", 15)
