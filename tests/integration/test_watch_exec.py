@@ -205,7 +205,9 @@ def storm(root):
             told = [json.loads(l) for l in read(log).splitlines() if l.startswith("{")]
             paths, ops = {c["path"] for c in told}, [c["op"] for c in told]
             check(ops.count("resync") == 1, f"{ops.count('resync')} resyncs of {len(paths)} paths: the bound was not met, or met too often")
-            check(peak_kib < 12 * 1024, f"efsctl has {peak_kib} KiB")
+            with open(EFSCTL, "rb") as file:
+                sanitized = b"__asan_init" in file.read() # it keeps what is freed
+            check(sanitized or peak_kib < 12 * 1024, f"efsctl has {peak_kib} KiB")
 
 
 def rss_kib(pid):
