@@ -54,15 +54,15 @@ def pack_header(slot, epoch, segment, first, observer):
 
 
 def unpack_records(data, announced=1 << 40):
-    """(kind, sequence, payload) of all; behind what was announced one may be cut off."""
+    """(kind, sequence, payload) of all; one that was not announced may be half there while it is written."""
     at, records = 0, []
     while at + 24 <= len(data):
         length, crc, sequence, kind, zero, zeros = struct.unpack_from("<IIQHHI", data, at)
         end = at + 24 + length + -(24 + length) % 8
-        if end > len(data) and sequence > announced:
+        whole = length <= 16384 and end <= len(data) and crc == crc32c(data[at + 8:end])
+        if not whole and records and records[-1][1] >= announced:
             break
-        check(length <= 16384 and end <= len(data), f"a record of {length} bytes at {at} of {len(data)}")
-        check(crc == crc32c(data[at + 8:end]) and zero == zeros == 0, f"a damaged record at {at}")
+        check(whole and zero == zeros == 0, f"a damaged record of {length} bytes at {at} of {len(data)}")
         check(not any(data[at + 24 + length:end]), "padding is not zero")
         records.append((kind, sequence, data[at + 24:at + 24 + length]))
         at = end
@@ -107,13 +107,22 @@ class State:
 
     def journal(self, slot, epoch, observer=b"task"):
         """All records that peers may read, in order: (segment, sequence, kind, change or payload)."""
+        while True:
+            try:
+                return self._journal(slot, epoch, observer)
+            except FileNotFoundError:  # the oldest went meanwhile
+                self.segments(slot, epoch)
+
+    def _journal(self, slot, epoch, observer):
         found, expected = [], None
         now = self.slot(slot)
         segments = self.segments(slot, epoch)
         check(now["epoch"] == epoch and now["segment"] in segments, f"{now} names no segment of {segments}")
-        for number in segments:
+        for number in segments:  # it may grow
             with open(os.path.join(self.dir(slot, epoch), b"%d.log" % number), "rb") as segment:
                 records = unpack_records(segment.read(), now["sequence"])
+            if not records and number > now["segment"]:
+                break  # it is being made
             check(records[0][0] == HEADER and records[0][2] == struct.pack("<4sHHIIB", b"EFSJ", 1, slot, epoch, number,
                                                                            len(observer)) + observer, "HEADER")
             expected = expected or records[0][1]
@@ -121,7 +130,11 @@ class State:
             for kind, sequence, payload in records[1:]:
                 check(sequence == expected, f"sequence {sequence} where {expected} comes")
                 if kind == NEXT:
-                    check(payload == struct.pack("<I", number + 1) and number + 1 in segments, "NEXT names nothing")
+                    check(payload == struct.pack("<I", number + 1) and
+                          os.path.exists(os.path.join(self.dir(slot, epoch), b"%d.log" % (number + 1))),
+                          "NEXT names nothing")
+                    if number == segments[-1]:  # made since we looked
+                        segments.append(number + 1)
                     continue
                 expected += 1
                 if sequence <= now["sequence"]:
