@@ -31,6 +31,13 @@ static void seal(struct pending *p, struct pending_entry *entry)
     entry->sealed = true;
 }
 
+static void seal_all(struct pending *p)
+{
+    struct pending_entry *entry;
+    TAILQ_FOREACH(entry, &p->queue, order)
+    seal(p, entry);
+}
+
 static struct pending_entry *append(struct pending *p, enum pending_kind kind, size_t text_bytes)
 {
     size_t bytes = sizeof(struct pending_entry) + text_bytes;
@@ -202,6 +209,8 @@ static int append_record(struct pending *p, enum change_op op, enum change_reaso
     struct pending_entry *e = append(p, PENDING_RECORD, path_bytes + from_bytes);
     if (!e)
         return -ENOMEM;
+    if (op == CHANGE_RESYNC) /* whoever hears it forgets what was told before: tell it again */
+        seal_all(p);
     memcpy(e->text, path, path_bytes);
     if (from) {
         memcpy(e->text + path_bytes, from, from_bytes);

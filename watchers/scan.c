@@ -235,6 +235,8 @@ static int arm(struct tracker *t, struct dir *dir, int *ret_fd, bool *ret_other)
     if (dir->check || (dir->wd >= 0 && dir->wd != wd)) {
         if (dir->wd >= 0)
             inotify_source_disarm(&t->source, dir->wd);
+        if (t->opened == dir)
+            scan_close(t); /* that is the one it was */
         *ret_other = true;
     }
     dir->check = false;

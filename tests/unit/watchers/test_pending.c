@@ -165,6 +165,16 @@ static void test_forget_and_clear(void **state)
     assert_told("pong 9, ");
 }
 
+/* A resync makes forget what was told before it: what is found behind it is told again. */
+static void test_resync(void **state)
+{
+    note(root, "f", CHANGE_CREATE, 0);
+    assert_int_equal(pending_resync(&pending, "", CHANGE_REASON_RENAMED, 0), 0);
+    note(root, "f", CHANGE_CREATE, 0);
+    note(root, "f", CHANGE_MODIFY, 0);
+    assert_told("create f, resync , create f, ");
+}
+
 static const struct change peer_modify = {
     .op = CHANGE_MODIFY,
     .flags = CHANGE_HAS_ATTRS,
@@ -251,6 +261,7 @@ int main(void)
         TEST(test_merging),      TEST(test_came_and_went),     TEST(test_directory_replaced),
         TEST(test_file_renames), TEST(test_directory_renames), TEST(test_forget_and_clear),
         TEST(test_peers),        TEST(test_peer_renames),      TEST(test_full),
+        TEST(test_resync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
