@@ -1,14 +1,10 @@
 #include "sidecar/watcher.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "lib/backoff.h"
@@ -16,10 +12,10 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/error.h"
-#include "lib/frame.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "sidecar/spawn.h"
+#include "sidecar/watch_child.h"
 
 enum {
     RESTART_FIRST_MS = 1000,
@@ -27,8 +23,6 @@ enum {
     LIVED_WELL_MS = 60 * 1000, /* a child that lived so long did not fail at its start */
     PINGS_PER_STALL = 3,
     ENDING_MS = 3000,
-    FILLS_PER_TURN = 2, /* then the loop has its turn: it has others to answer */
-    UNSENT_MAX = 256 * 1024,
 };
 
 const char *const watcher_state_names[] = {
@@ -42,9 +36,8 @@ enum role { ROLE_NONE, ROLE_LISTENER, ROLE_MEMBER };
 
 struct watcher {
     struct watcher_options options;
-    struct event *readable, *writable, *child_ended;
-    struct frame_reader reader;
-    struct evbuffer *out;
+    struct event *child_ended;
+    struct watch_child process;
     struct announcements waiting;
 
     enum role role; /* of the child that should run; NONE: it waits for a slot */
@@ -55,9 +48,7 @@ struct watcher {
     bool child_is_member;     /* it has the slot's descriptor */
     bool untold;              /* something under the slot may not have been announced */
 
-    bool allowed, stopping, asked_to_end, killed;
-    pid_t pid; /* 0: none, or it is reaped */
-    int fd;    /* -1: the conversation is over */
+    bool allowed, stopping, asked_to_end;
     int64_t started_ms, next_start_ms, ping_ms, heard_ms;
     struct backoff backoff;
 
@@ -151,8 +142,9 @@ static int take_hello(const struct frame *frame)
     return r == 0 && hello.version != WATCH_FRAMES_VERSION ? -EPROTO : r;
 }
 
-static int take_frame(struct watcher *w, const struct frame *frame)
+static int take_frame(void *arg, const struct frame *frame)
 {
+    struct watcher *w = arg;
     int r = 0;
     w->heard_ms = clock_now_ms();
     switch (frame->type) {
@@ -181,86 +173,11 @@ static int take_frame(struct watcher *w, const struct frame *frame)
     return r;
 }
 
-static void free_events(struct watcher *w)
-{
-    if (w->readable)
-        event_free(w->readable);
-    if (w->writable)
-        event_free(w->writable);
-    w->readable = w->writable = NULL;
-}
-
-static void hang_up(struct watcher *w)
-{
-    if (w->fd < 0)
-        return;
-    free_events(w);
-    close(w->fd);
-    w->fd = -1;
-    frame_reader_release(&w->reader);
-    evbuffer_drain(w->out, evbuffer_get_length(w->out));
-    announcements_end_all(&w->waiting, -ECONNRESET);
-}
-
-static void kill_child(struct watcher *w)
-{
-    hang_up(w);
-    if (w->pid > 0 && !w->killed) {
-        kill(w->pid, SIGKILL);
-        w->killed = true;
-    }
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* Nobody will answer any more. */
+static void on_hang_up(void *arg)
 {
     struct watcher *w = arg;
-    struct frame frame;
-    for (int i = 0; i < FILLS_PER_TURN; i++) {
-        int r = frame_reader_fill(&w->reader, fd);
-        if (r == 0)
-            return;
-        while (r > 0 && (r = frame_reader_next(&w->reader, &frame)) == 1)
-            r = take_frame(w, &frame) < 0 ? -EBADMSG : 1;
-        if (r == -EPIPE || r == -ECONNRESET) { /* it is ending: SIGCHLD tells how */
-            hang_up(w);
-            return;
-        }
-        if (r < 0) {
-            log_error("efs-watch on %s sent what cannot be understood (%s): is it of another "
-                      "version than efs-sidecar? It is started again",
-                      w->options.path, error_name(-r));
-            kill_child(w);
-            return;
-        }
-    }
-}
-
-static void flush(struct watcher *w)
-{
-    if (evbuffer_get_length(w->out) > 0)
-        evbuffer_write(w->out, w->fd); /* who is gone is told by SIGCHLD */
-    if (evbuffer_get_length(w->out) > 0)
-        event_add(w->writable, NULL);
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-    flush(arg);
-}
-
-/* A child that does not read is given no more than this: what follows is decided by its silence. */
-static int send_frame(struct watcher *w, enum watch_frame type, const void *payload, size_t length)
-{
-    uint8_t buffer[FRAME_HEADER_BYTES + WATCH_ANNOUNCE_MAX];
-    if (w->fd < 0)
-        return -ENOTCONN;
-    if (evbuffer_get_length(w->out) > UNSENT_MAX)
-        return -ENOBUFS;
-    int n = frame_encode(type, payload, length, buffer);
-    if (n < 0 || evbuffer_add(w->out, buffer, (size_t)n) < 0)
-        return n < 0 ? n : -ENOMEM;
-    flush(w);
-    return 0;
+    announcements_end_all(&w->waiting, -ECONNRESET);
 }
 
 int watcher_announce(struct watcher *w, uint16_t type, const void *payload, size_t length,
@@ -268,13 +185,13 @@ int watcher_announce(struct watcher *w, uint16_t type, const void *payload, size
 {
     struct watch_announce announce = {.type = type, .length = length, .payload = payload};
     uint8_t buffer[WATCH_ANNOUNCE_MAX];
-    if (!w->child_is_member || w->fd < 0 || w->asked_to_end)
+    if (!w->child_is_member || w->asked_to_end)
         return -ENOTCONN;
     int r = announcements_add(&w->waiting, done, arg, &announce.id);
     if (r < 0)
         return r;
     int n = watch_announce_encode(&announce, buffer, sizeof(buffer));
-    r = n < 0 ? n : send_frame(w, WATCH_FRAME_ANNOUNCE, buffer, (size_t)n);
+    r = n < 0 ? n : watch_child_send(&w->process, WATCH_FRAME_ANNOUNCE, buffer, (size_t)n);
     if (r < 0)
         announcements_forget(&w->waiting, announce.id);
     return r;
@@ -331,17 +248,13 @@ static void on_child_ended(evutil_socket_t number, short what, void *arg)
 {
     struct watcher *w = arg;
     int status;
-    if (w->pid == 0 || waitpid(w->pid, &status, WNOHANG) != w->pid)
+    if (watch_child_reap(&w->process, &status) == 0)
         return;
-    if (w->fd >= 0) /* what it said before it ended */
-        on_readable(w->fd, EV_READ, w);
-    hang_up(w);
     bool ended_well = w->asked_to_end && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     bool fenced =
         w->child_is_member && WIFEXITED(status) && WEXITSTATUS(status) == WATCH_EXIT_FENCED;
     if (ended_well)
         w->untold = false;
-    w->pid = 0;
     w->child_is_member = false;
     if (w->stopping)
         return;
@@ -356,13 +269,12 @@ static void on_child_ended(evutil_socket_t number, short what, void *arg)
         plan_restart(w, status);
 }
 
-static int exec_watch(struct watcher *w, int fd)
+static int start_process(struct watcher *w)
 {
     char words[6][32], state[PATH_MAX], *argv[64], program[] = "efs-watch";
     _cleanup_free_ char *root = strdup(w->options.path);
     char **options = config_to_options(&settings_table, PROGRAM_WATCH, w->options.settings);
     size_t n = 0, n_words = 0;
-    const int fds[] = {fd, w->member.fd};
     bool member = w->role == ROLE_MEMBER, again = w->status.restarts > 0;
 
     argv[n++] = program;
@@ -384,29 +296,18 @@ static int exec_watch(struct watcher *w, int fd)
         argv[n++] = options[i];
     argv[n++] = root;
     argv[n] = NULL;
-    int r = options && root ? spawn_beside(argv, fds, member ? 2 : 1, &w->pid) : -ENOMEM;
+    int r = options && root ? watch_child_start(&w->process, argv, member ? w->member.fd : -1)
+                            : -ENOMEM;
     config_free_options(options);
     return r;
 }
 
-/* Start the child and listen to it. */
 static int start(struct watcher *w)
 {
-    int fds[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-        return -errno;
-    _cleanup_close_ int ours = fds[0], theirs = fds[1];
-    evutil_make_socket_nonblocking(ours);
-    w->readable = event_new(w->options.base, ours, EV_READ | EV_PERSIST, on_readable, w);
-    w->writable = event_new(w->options.base, ours, EV_WRITE, on_writable, w);
-    bool listens = w->readable && w->writable && event_add(w->readable, NULL) == 0;
-    int r = listens ? exec_watch(w, theirs) : -ENOMEM;
-    if (r < 0) {
-        free_events(w);
+    int r = start_process(w);
+    if (r < 0)
         return r;
-    }
-    w->fd = take_fd(&ours);
-    w->killed = w->asked_to_end = false;
+    w->asked_to_end = false;
     w->child_is_member = w->role == ROLE_MEMBER;
     w->untold = w->untold || w->child_is_member;
     w->first_of_epoch = w->first_of_epoch && !w->child_is_member;
@@ -458,26 +359,27 @@ static void check_silence(struct watcher *w, int64_t now_ms)
                               : ", and neither has the mount. Local changes are kept by the "
                                 "kernel and reported when it answers");
     if (w->allowed)
-        kill_child(w);
+        watch_child_kill(&w->process);
 }
 
 void watcher_tick(struct watcher *w)
 {
     int64_t now_ms = clock_now_ms();
-    if (w->pid == 0) {
+    if (w->process.pid == 0) {
         try_start(w);
         return;
     }
-    if (w->fd < 0 || w->asked_to_end) { /* it is ending, and is helped when that takes too long */
+    if (w->process.fd < 0 ||
+        w->asked_to_end) { /* it is ending, and is helped when that takes too long */
         if (now_ms - w->heard_ms > ENDING_MS)
-            kill_child(w);
+            watch_child_kill(&w->process);
         return;
     }
     if (now_ms - w->ping_ms >= w->options.settings->stall_after_ms / PINGS_PER_STALL) {
         uint8_t nonce[sizeof(uint64_t)];
         put_le64(nonce, (uint64_t)now_ms);
         w->ping_ms = now_ms;
-        send_frame(w, WATCH_FRAME_PING, nonce, sizeof(nonce));
+        watch_child_send(&w->process, WATCH_FRAME_PING, nonce, sizeof(nonce));
     }
     check_silence(w, now_ms);
 }
@@ -485,11 +387,11 @@ void watcher_tick(struct watcher *w)
 /* What is pending is announced and told, then it ends. */
 static void ask_to_end(struct watcher *w)
 {
-    if (w->pid == 0 || w->asked_to_end)
+    if (w->process.pid == 0 || w->asked_to_end)
         return;
     w->asked_to_end = true;
     w->heard_ms = clock_now_ms();
-    send_frame(w, WATCH_FRAME_STOP, NULL, 0);
+    watch_child_send(&w->process, WATCH_FRAME_STOP, NULL, 0);
 }
 
 void watcher_join(struct watcher *w, const struct membership *member)
@@ -498,7 +400,7 @@ void watcher_join(struct watcher *w, const struct membership *member)
     w->role = ROLE_MEMBER;
     w->first_of_epoch = true;
     w->untold = false;
-    if (w->pid > 0)
+    if (w->process.pid > 0)
         ask_to_end(w);
     else
         w->next_start_ms = clock_now_ms();
@@ -517,7 +419,7 @@ void watcher_part(struct watcher *w)
     w->role = ROLE_NONE;
     w->waiting_ms = CLOCK_NEVER;
     if (w->child_is_member)
-        kill_child(w);
+        watch_child_kill(&w->process);
 }
 
 bool watcher_has_slot(const struct watcher *w)
@@ -567,14 +469,13 @@ int watcher_new(const struct watcher_options *options, struct watcher **ret_watc
         return -ENOMEM;
     *w = (struct watcher){
         .options = *options,
-        .fd = -1,
         .role = options->wants_slot ? ROLE_NONE : ROLE_LISTENER,
         .waiting_ms = CLOCK_NEVER,
-        .out = evbuffer_new(),
         .backoff = {.first_ms = RESTART_FIRST_MS, .most_ms = RESTART_MOST_MS},
     };
     w->child_ended = evsignal_new(options->base, SIGCHLD, on_child_ended, w);
-    if (!w->out || !w->child_ended || event_add(w->child_ended, NULL) < 0) {
+    int r = watch_child_init(&w->process, options->base, options->path, take_frame, on_hang_up, w);
+    if (r < 0 || !w->child_ended || event_add(w->child_ended, NULL) < 0) {
         watcher_free(w);
         return -ENOMEM;
     }
@@ -587,11 +488,9 @@ void watcher_free(struct watcher *w)
 {
     if (!w)
         return;
-    kill_child(w);
+    watch_child_release(&w->process);
     if (w->child_ended)
         event_free(w->child_ended);
-    if (w->out)
-        evbuffer_free(w->out);
     free(w->state_path);
     free(w);
 }
@@ -606,7 +505,7 @@ void watcher_stop(struct watcher *w)
 
 bool watcher_stopped(const struct watcher *w)
 {
-    return w->pid == 0;
+    return w->process.pid == 0;
 }
 
 bool watcher_told_all(const struct watcher *w)

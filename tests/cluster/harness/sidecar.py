@@ -73,3 +73,18 @@ class Sidecar:
 
     def check_lives(self):
         check(self.process.poll() is None, f"efs-sidecar ended:\n{self.process.stderr}")
+
+    def feed(self, path="/mnt/data"):
+        return self.mount_status(path)["feed"]
+
+    def changes(self, query=""):
+        """GET /v1/changes, followed: a process that prints a line for each."""
+        stream = self.host.spawn(f"exec curl -sN --unix-socket {self.run_dir}/api.sock 'http://sidecar/v1/changes{query}'")
+        stream.wait_output('"ready"')
+        return stream
+
+
+def told(stream, **wanted):
+    """The changes of a stream, so far, that have all of these."""
+    lines = [json.loads(line) for line in stream.stdout.splitlines() if line.endswith("}")]
+    return [line for line in lines if wanted.items() <= line.items()]
