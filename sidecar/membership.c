@@ -18,7 +18,12 @@
 #include "lib/share/layout.h"
 #include "lib/share/version.h"
 
-enum { MEMBER_FILE_MAX = 16 * 1024, NEW_EPOCH_TRIES = 8 };
+enum {
+    MEMBER_FILE_MAX = 16 * 1024,
+    NEW_EPOCH_TRIES = 8,
+    TWIN_TRIES = 10,
+    TWIN_PAUSE_MS = 100,
+};
 
 /* The directories that are being looked into, and what was found there so far. */
 struct search {
@@ -72,13 +77,43 @@ static int read_slot(struct search *s, uint32_t *ret_last_epoch)
     return r;
 }
 
+/* Does the member's file of this slot name our task? It is for people, and so is the answer. */
+static bool is_twin(const struct search *s, unsigned slot)
+{
+    _cleanup_free_ char *text = NULL;
+    char name[sizeof(LAYOUT_MEMBERS) + 32];
+    size_t length;
+    snprintf(name, sizeof(name), LAYOUT_MEMBERS "/%u.json", slot);
+    if (fs_read_file(s->state_fd, name, MEMBER_FILE_MAX, &text, &length) < 0)
+        return false;
+    _cleanup_json_ json_t *member = json_loadb(text, length, 0, NULL);
+    const char *task = json_string_value(json_object_get(member, "task"));
+    return task && strcmp(task, s->place->settings->task_name) == 0;
+}
+
+/* The first choice, which may be held still by the dying efs-watch of a sidecar that was killed. */
+static int lock_first_choice(struct search *s, unsigned first)
+{
+    const off_t at = (off_t)first * BOARD_SLOT_BYTES;
+    int r = ofd_lock(s->member.fd, F_WRLCK, at, BOARD_SLOT_BYTES);
+    for (int i = 0; r == -EAGAIN && i < TWIN_TRIES && is_twin(s, first); i++) {
+        usleep(TWIN_PAUSE_MS * 1000);
+        r = ofd_lock(s->member.fd, F_WRLCK, at, BOARD_SLOT_BYTES);
+    }
+    if (r == 0)
+        s->member.slot = first;
+    return r;
+}
+
 /* Lock a slot that has an epoch left. */
 static int lock_slot(struct search *s, uint32_t *ret_last_epoch, struct error *err)
 {
     const struct place *place = s->place;
     unsigned from = board_first_choice(place->settings->task_name);
     for (unsigned retired = 0; retired < BOARD_SLOTS; retired++) {
-        int r = board_take(s->member.fd, from, &s->member.slot);
+        int r = retired == 0 ? lock_first_choice(s, from) : -EAGAIN;
+        if (r == -EAGAIN)
+            r = board_take(s->member.fd, from, &s->member.slot);
         if (r == -EUSERS)
             return error_set(err, EUSERS, "all %d slots of the board of %s are taken", BOARD_SLOTS,
                              place->path);
@@ -147,20 +182,6 @@ static int write_slot(const struct search *s, struct error *err)
         return error_set_errno(err, -r, "slot %u on the board of %s cannot be written",
                                s->member.slot, s->place->path);
     return 0;
-}
-
-/* Does the member's file of this slot name our task? It is for people, and so is the answer. */
-static bool is_twin(const struct search *s, unsigned slot)
-{
-    _cleanup_free_ char *text = NULL;
-    char name[sizeof(LAYOUT_MEMBERS) + 32];
-    size_t length;
-    snprintf(name, sizeof(name), LAYOUT_MEMBERS "/%u.json", slot);
-    if (fs_read_file(s->state_fd, name, MEMBER_FILE_MAX, &text, &length) < 0)
-        return false;
-    _cleanup_json_ json_t *member = json_loadb(text, length, 0, NULL);
-    const char *task = json_string_value(json_object_get(member, "task"));
-    return task && strcmp(task, s->place->settings->task_name) == 0;
 }
 
 int membership_take(const struct place *place, bool on_nfs, struct membership *ret_member,

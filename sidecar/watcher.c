@@ -22,7 +22,8 @@ enum {
     RESTART_MOST_MS = 60 * 1000,
     LIVED_WELL_MS = 60 * 1000, /* a child that lived so long did not fail at its start */
     PINGS_PER_STALL = 3,
-    ENDING_MS = 3000,
+    FROZEN_MS = 5000, /* without a tick, of one a second */
+    ENDING_MS = 7000, /* efs-watch gives up by itself a second earlier */
 };
 
 const char *const watcher_state_names[] = {
@@ -49,7 +50,7 @@ struct watcher {
     bool untold;              /* something under the slot may not have been announced */
 
     bool allowed, stopping, asked_to_end;
-    int64_t started_ms, next_start_ms, ping_ms, heard_ms;
+    int64_t started_ms, next_start_ms, ping_ms, heard_ms, tick_ms;
     struct backoff backoff;
 
     struct watcher_status status;
@@ -365,6 +366,9 @@ static void check_silence(struct watcher *w, int64_t now_ms)
 void watcher_tick(struct watcher *w)
 {
     int64_t now_ms = clock_now_ms();
+    if (now_ms - w->tick_ms > FROZEN_MS) /* we were, and what it said meanwhile is still unread */
+        w->heard_ms = now_ms;
+    w->tick_ms = now_ms;
     if (w->process.pid == 0) {
         try_start(w);
         return;

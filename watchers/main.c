@@ -26,11 +26,13 @@
 #include "lib/fs.h"
 #include "lib/log.h"
 #include "lib/settings.h"
+#include "lib/share/journal.h"
 #include "lib/share/layout.h"
 #include "lib/test_hook.h"
 #include "watchers/announce.h"
 #include "watchers/merge.h"
 #include "watchers/own_options.h"
+#include "watchers/remote.h"
 #include "watchers/scanner.h"
 
 enum {
@@ -72,6 +74,18 @@ static int answer(struct watch *w, const struct watch_announced *announced)
     return w->sink.ops->announced(&w->sink, announced);
 }
 
+/* Nobody reads their own journal: a change that the sidecar announces, such as the resync for a
+ * member that died, is told here as it is told to the others. */
+static int tell_here(struct watch *w, const struct watch_announce *record)
+{
+    struct change change;
+    if (record->type != JOURNAL_CHANGE)
+        return 0;
+    if (change_decode(record->payload, record->length, &change) < 0)
+        return -EBADMSG;
+    return remote_apply(&w->tracker, &change);
+}
+
 static int take_announce(struct watch *w, const struct frame *frame)
 {
     struct watch_announce record;
@@ -80,7 +94,9 @@ static int take_announce(struct watch *w, const struct frame *frame)
     struct watch_announced refused = {.id = record.id, .result = -EOPNOTSUPP};
     if (w->announce)
         refused.result = announce_record(w->announce, &record, tracker_mark(&w->tracker));
-    return refused.result < 0 && sink_has_room(&w->sink) ? answer(w, &refused) : 0;
+    if (refused.result == 0)
+        return tell_here(w, &record);
+    return sink_has_room(&w->sink) ? answer(w, &refused) : 0;
 }
 
 /* What is recorded now; -errno: there will be no more. */

@@ -56,6 +56,9 @@ class Sidecar:
     def watch(self):
         return self.get("/v1/status")["mounts"][0]["watch"]
 
+    def feed(self):
+        return self.get("/v1/status")["mounts"][0]["feed"]
+
     def wait(self, kind, status, reason, seconds=20):
         wait_for(lambda: self.conditions()[kind] == (status, reason), lambda: f"{kind} {status} {reason}: {self.conditions()}",
                  seconds)
@@ -173,7 +176,7 @@ def watcher_hangs(root):
     check(sidecar.conditions()["MountReady"][0] == "True", "the mount was blamed")
     # While it is stopped and about to be stopped: not waited for for ever.
     os.kill(sidecar.watcher(), signal.SIGSTOP)
-    sidecar.stop(seconds=8)
+    sidecar.stop(seconds=12)
 
 
 def no_watcher(root):
@@ -221,6 +224,65 @@ def killed(root):
     again = Sidecar(top, data, wait=False)
     wait_for(lambda: again.text().count(" runs: ") == 2, again.text, 10)
     again.ready().stop()
+
+
+def reborn(root):
+    """a sidecar that was killed finds its slot again as one that was not left: a new epoch, and one resync for the others"""
+    top, data = places(root)
+    fast = "--feed-poll=100ms"
+    other = Sidecar(top, data, fast, name="task-b", run_dir="run-b").ready()
+    following = other.changes()
+    sidecar = Sidecar(top, data, fast).ready()
+    first = sidecar.feed()
+    check((first["member"], first["epoch"], first["peers"]) == (True, 1, 1), first)
+    sidecar.process.kill()
+    sidecar.process.wait()
+    os.unlink(f"{top}/run/api.sock")
+    again = Sidecar(top, data, fast).ready()
+    second = again.feed()
+    check((second["slot"], second["epoch"]) == (first["slot"], 2), second)
+    seen = until(following, {"op": "resync"})
+    check({"reason": "peer_died", "path": "", "source": "peer"}.items() <= seen[-1].items(), seen[-1])
+    again.stop()  # in good order: nobody has to look again
+    third = Sidecar(top, data, fast).ready()
+    check(third.feed()["epoch"] == 3, third.feed())
+    with open(f"{data}/last", "w", encoding="ascii"):
+        seen = until(following, {"path": "last"})
+    check(not any(c.get("op") == "resync" for c in seen), seen)
+    third.stop()
+    other.stop()
+
+
+def no_slot(root):
+    """without a slot the changes that are seen here are told all the same, and the conditions say what is missing"""
+    top, data = places(root)
+    state = f"{data}/.efs-sidecar"
+    os.mkdir(state)
+    with open(f"{state}/VERSION", "w", encoding="ascii") as file:
+        json.dump({"format": 1, "generation": 1, "file_system": "fs-0123456789abcdef0", "root_inode": 1}, file)
+    sidecar = Sidecar(top, data)
+    sidecar.wait("LocksReady", "False", "ForeignState")
+    sidecar.wait("FeedReady", "False", "NotAnnounced")
+    check(not sidecar.feed()["member"], sidecar.feed())
+    following = sidecar.changes()
+    with open(f"{data}/seen", "w", encoding="ascii"):
+        until(following, {"path": "seen"})
+    os.unlink(f"{state}/VERSION")  # what the message says is more, but this is enough
+    sidecar.wait("LocksReady", "True", "SlotHeld", 30)
+    sidecar.wait("FeedReady", "True", "Watching", 30)
+    check(sidecar.feed()["member"] and sidecar.watch()["restarts"] == 1, f"{sidecar.feed()} {sidecar.watch()}")
+    sidecar.stop()
+
+
+def state_mount(root):
+    """state.mount: a directory that is only read is a member's, and nothing is written to it"""
+    top, data = places(root)
+    os.mkdir(f"{top}/state")
+    fs = "fs-0123456789abcdef0"
+    sidecar = Sidecar(top, f"{data}={fs}:ro", f"--state-mount={top}/state").ready()
+    check(os.listdir(f"{top}/state") == [f"{fs}-{os.stat(data).st_ino}"], os.listdir(f"{top}/state"))
+    check(os.listdir(data) == [] and sidecar.feed()["member"], f"{os.listdir(data)} {sidecar.feed()}")
+    sidecar.stop()
 
 
 def nobody_reads(root):
@@ -362,5 +424,5 @@ def rest(root):
 
 
 if __name__ == "__main__":
-    run(works, watcher_dies, watcher_hangs, no_watcher, two_tasks, killed, nobody_reads, run_directory, missing, plain_directory, profiles,
+    run(works, watcher_dies, watcher_hangs, no_watcher, two_tasks, killed, reborn, no_slot, state_mount, nobody_reads, run_directory, missing, plain_directory, profiles,
         settings, rest)
