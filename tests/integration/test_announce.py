@@ -219,8 +219,10 @@ def no_room(root):
         wait_for(error, "the status has no error")
         stuck = member.now()["sequence"]
         check(stuck < 500, f"{stuck} records in 40,000 bytes")
-        for name in names[500:]:
+        for i, name in enumerate(names[500:]):
             touch(root, name)
+            if i % 1000 == 0:
+                member.ping(i)
         member.ping(1)
         check(member.now()["sequence"] == stuck, "it was announced without room")
         resource.prlimit(member.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
