@@ -2,6 +2,7 @@
 
 #include "watchers/announce.h"
 #include "watchers/remote.h"
+#include "watchers/scan.h"
 #include "watchers/scanner.h"
 
 void merge_open(struct merge *m, struct peers *peers, struct tracker *tracker)
@@ -78,6 +79,7 @@ static int take_records(struct merge *m)
         if (r < 0)
             return r;
     }
+    scan_close(m->tracker);
     if (m->taken >= m->until)
         m->ticket = 0;
     return 0;

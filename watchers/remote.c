@@ -52,11 +52,12 @@ static void locate(const struct tracker *t, const char *path, struct place *plac
     }
 }
 
-/* What lies there now. If that cannot be found out, what the record says counts. */
-static void look(struct tracker *t, struct place *place, bool expected)
+/* What lies there now. If that cannot be found out, what the record says counts. What this client
+ * believes of a file may be older than what the record says of it: then the server is asked. */
+static void look(struct tracker *t, struct place *place, const struct change *record, bool expected)
 {
     char buffer[CHANGE_PATH_MAX + 1];
-    const char *slash = strrchr(place->path, '/');
+    const char *slash = strrchr(place->path, '/'), *name = slash ? slash + 1 : place->path;
     _cleanup_close_ int opened = -1;
     int fd, r;
     if (place->known) {
@@ -67,15 +68,16 @@ static void look(struct tracker *t, struct place *place, bool expected)
         fd = opened;
     }
     if (r == 0)
-        r = tell_attributes(&place->now, fd, slash ? slash + 1 : place->path);
+        r = tell_attributes(&place->now, fd, name, false);
+    if (r == 0 && record->flags & CHANGE_HAS_ATTRS && record->ctime_ns > place->now.ctime_ns)
+        r = tell_attributes(&place->now, fd, name, true);
     bool gone = r == -ENOENT || r == -ENOTDIR || r == -ESTALE || r == -ELOOP;
     place->exists = r == 0 || (!gone && expected);
 }
 
-/* The newer of what the record says and what this client knows, by the server's time stamps. */
-static void take_newer(struct change *told, const struct change *now)
+static void take_attributes(struct change *told, const struct change *now)
 {
-    if (told->flags & CHANGE_HAS_ATTRS && told->ctime_ns >= now->ctime_ns)
+    if (!(now->flags & CHANGE_HAS_ATTRS))
         return;
     told->flags |= CHANGE_HAS_ATTRS;
     told->size = now->size;
@@ -136,8 +138,7 @@ static int tell_there(struct tracker *t, const struct place *place, const struct
         told.flags |= record->flags & CHANGE_HAS_ATTRS;
     else
         told.op = CHANGE_CREATE;
-    if (place->now.flags & CHANGE_HAS_ATTRS)
-        take_newer(&told, &place->now);
+    take_attributes(&told, &place->now);
     if (place->verdict == SCOPE_ON_THE_WAY && told.op != CHANGE_CREATE)
         return 0;
     struct dir *child = place->known ? wd_table_child(&t->dirs, place->dir, place->name) : NULL;
@@ -159,35 +160,35 @@ static int tell_state(struct tracker *t, const struct place *place, const struct
                          : tell_gone(t, place, record, record->flags & CHANGE_IS_DIR);
 }
 
-/* A record of what is not there. Perhaps a directory above has been renamed: one whose rename we
- * know, then it is elsewhere, or will hear of, then its directory is read again. */
-static int apply_missed(struct tracker *t, const struct place *place, const struct change *record)
+/* A directory above path may have been renamed since the record was written. If we know of that,
+ * the news is about what lies there now. */
+static int tell_moved(struct tracker *t, const char *path, const struct change *record)
 {
     char buffer[CHANGE_PATH_MAX + 1];
     struct place there;
-    place->dir->missed_ms = clock_now_ms();
-    int r = tell_gone(t, place, record, record->flags & CHANGE_IS_DIR);
-    const char *path = r == 0 ? renames_follow(&t->renames, place->path, buffer) : NULL;
+    path = renames_follow(&t->renames, path, clock_now_ms() - RENAMED_BEHIND_MS, buffer);
     if (!path)
-        return r;
-    locate(t, path, &there);
-    if (there.verdict != SCOPE_OUT)
-        look(t, &there, false);
-    if (!there.exists)
         return 0;
-    there.dir->missed_ms = clock_now_ms();
-    return tell_there(t, &there, record);
+    locate(t, path, &there);
+    if (there.verdict == SCOPE_OUT)
+        return 0;
+    look(t, &there, record, false);
+    return tell_state(t, &there, record);
 }
 
-static int apply_state(struct tracker *t, const struct change *change)
+/* Tell what lies at a path that the record names. */
+static int apply_path(struct tracker *t, const char *path, const struct change *record,
+                      bool expected)
 {
     struct place place;
-    locate(t, change->path, &place);
-    if (place.verdict == SCOPE_OUT || !*change->path)
+    locate(t, path, &place);
+    if (place.verdict == SCOPE_OUT || !*path)
         return 0;
-    look(t, &place, change->op != CHANGE_DELETE);
-    return place.exists || change->op == CHANGE_DELETE ? tell_state(t, &place, change)
-                                                       : apply_missed(t, &place, change);
+    look(t, &place, record, expected);
+    if (expected && !place.exists)
+        place.dir->missed_ms = clock_now_ms(); /* we may hear of a rename above it */
+    int r = tell_state(t, &place, record);
+    return r == 0 ? tell_moved(t, path, record) : r;
 }
 
 /* Before we heard of a rename, applications here may have gone on in the directory by its old name,
@@ -210,7 +211,7 @@ void remote_renamed(struct tracker *t, struct dir *dir, const char *from, bool h
     if (!t->remote)
         return;
     if (from && to)
-        renames_note(&t->renames, from, to);
+        renames_note(&t->renames, from, to, now_ms);
     look_behind(t, dir, here, now_ms > RENAMED_BEHIND_MS ? now_ms - RENAMED_BEHIND_MS : 0);
 }
 
@@ -219,8 +220,7 @@ static int move(struct tracker *t, const struct place *from, const struct place 
 {
     struct dir *in_the_way = wd_table_child(&t->dirs, to->dir, to->name);
     struct change told = *change;
-    if (to->now.flags & CHANGE_HAS_ATTRS)
-        take_newer(&told, &to->now);
+    take_attributes(&told, &to->now);
     if (in_the_way)
         wd_table_drop(&t->dirs, in_the_way);
     names_remove(&t->names, from->dir, from->name);
@@ -246,9 +246,9 @@ static int apply_rename(struct tracker *t, const struct change *change)
     locate(t, change->from, &from);
     locate(t, change->path, &to);
     if (from.verdict != SCOPE_OUT)
-        look(t, &from, false);
+        look(t, &from, change, false);
     if (to.verdict != SCOPE_OUT)
-        look(t, &to, true);
+        look(t, &to, change, true);
     bool shows =
         from.verdict == SCOPE_INSIDE && to.verdict == SCOPE_INSIDE && to.exists && !from.exists;
     if (shows && !from.known && !to.known && !is_dir) {
@@ -259,14 +259,8 @@ static int apply_rename(struct tracker *t, const struct change *change)
     if (shows && from.known && to.known && is_dir == (moved != NULL) &&
         !(moved && wd_table_is_under(to.dir, moved)))
         return move(t, &from, &to, moved, change);
-    int r = tell_state(t, &from, change);
-    if (r < 0)
-        return r;
-    locate(t, change->path, &to); /* its directory may just have gone */
-    if (to.verdict == SCOPE_OUT)
-        return 0;
-    look(t, &to, true);
-    return to.exists ? tell_there(t, &to, change) : apply_missed(t, &to, change);
+    int r = apply_path(t, change->from, change, false);
+    return r == 0 ? apply_path(t, change->path, change, true) : r;
 }
 
 /* Report what lies at path, which is not a directory that is watched. */
@@ -275,8 +269,8 @@ static int report_unknown(struct tracker *t, const struct place *place, const ch
     char buffer[CHANGE_PATH_MAX + 1];
     struct place there;
     locate(t, wd_table_path(place->dir, place->name, buffer), &there);
-    look(t, &there, false);
     const struct change found = {.op = CHANGE_CREATE, .path = there.path, .observer = observer};
+    look(t, &there, &found, false);
     return there.exists ? tell_there(t, &there, &found) : 0;
 }
 
@@ -302,9 +296,12 @@ static int apply_resync(struct tracker *t, const struct change *change)
 int remote_apply(struct tracker *t, const struct change *change)
 {
     t->remote = true;
+    scan_close(t); /* what was open under a directory's name may be another one by now */
     if (change->flags & CHANGE_HAS_ATTRS)
         grace_heard(&t->grace, change->path, change->ctime_ns);
     if (change->op == CHANGE_RESYNC)
         return apply_resync(t, change);
-    return change->op == CHANGE_RENAME ? apply_rename(t, change) : apply_state(t, change);
+    if (change->op == CHANGE_RENAME)
+        return apply_rename(t, change);
+    return apply_path(t, change->path, change, change->op != CHANGE_DELETE);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void renames_note(struct renames *r, const char *from, const char *to)
+void renames_note(struct renames *r, const char *from, const char *to, int64_t now_ms)
 {
     char *from_copy = strdup(from), *to_copy = strdup(to);
     if (!from_copy || !to_copy) { /* as if it had been too long ago */
@@ -17,6 +17,7 @@ void renames_note(struct renames *r, const char *from, const char *to)
     free(r->ring[r->next].to);
     r->ring[r->next].from = from_copy;
     r->ring[r->next].to = to_copy;
+    r->ring[r->next].at_ms = now_ms;
     r->next = (r->next + 1) % RENAMES_MAX;
 }
 
@@ -27,7 +28,7 @@ static const char *rest_of(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0') ? path + n : NULL;
 }
 
-const char *renames_follow(const struct renames *r, const char *path,
+const char *renames_follow(const struct renames *r, const char *path, int64_t since_ms,
                            char buffer[CHANGE_PATH_MAX + 1])
 {
     char next[CHANGE_PATH_MAX + 1];
@@ -35,7 +36,8 @@ const char *renames_follow(const struct renames *r, const char *path,
     snprintf(buffer, CHANGE_PATH_MAX + 1, "%s", path);
     for (unsigned i = 0; i < RENAMES_MAX; i++) { /* the oldest first */
         unsigned at = (r->next + i) % RENAMES_MAX;
-        const char *rest = r->ring[at].from ? rest_of(buffer, r->ring[at].from) : NULL;
+        bool usable = r->ring[at].from && r->ring[at].at_ms >= since_ms;
+        const char *rest = usable ? rest_of(buffer, r->ring[at].from) : NULL;
         if (!rest)
             continue;
         if (snprintf(next, sizeof(next), "%s%s", r->ring[at].to, rest) > CHANGE_PATH_MAX)

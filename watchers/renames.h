@@ -4,8 +4,8 @@
  * Another member's record may be overtaken by a rename of a directory above its path, made here or
  * elsewhere. What it tells of is then found under the new path.
  *
- *     renames_note(&renames, "d", "e/d");
- *     path = renames_follow(&renames, "d/f", buffer);      // "e/d/f"; NULL: no rename touched it
+ *     renames_note(&renames, "d", "e/d", now_ms);
+ *     path = renames_follow(&renames, "d/f", since_ms, buffer);   // "e/d/f"; NULL: none touched it
  *     renames_release(&renames);
  *
  * The last RENAMES_MAX are kept. Threads: one.
@@ -21,11 +21,12 @@ struct renames {
     unsigned next;
     struct {
         char *from, *to; /* NULL: none */
+        int64_t at_ms;
     } ring[RENAMES_MAX];
 };
 
-void renames_note(struct renames *renames, const char *from, const char *to);
-const char *renames_follow(const struct renames *renames, const char *path,
+void renames_note(struct renames *renames, const char *from, const char *to, int64_t now_ms);
+const char *renames_follow(const struct renames *renames, const char *path, int64_t since_ms,
                            char buffer[CHANGE_PATH_MAX + 1]);
 void renames_release(struct renames *renames);
 

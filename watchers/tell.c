@@ -13,11 +13,13 @@
 #include "watchers/scan.h"
 #include "watchers/scanner.h"
 
-int tell_attributes(struct change *change, int dir_fd, const char *name)
+int tell_attributes(struct change *change, int dir_fd, const char *name, bool sync)
 {
     struct statx st;
-    const int sync = test_hook_omits("force_sync") ? AT_STATX_DONT_SYNC : 0;
-    if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | sync,
+    const int how = test_hook_omits("force_sync") ? AT_STATX_DONT_SYNC
+                    : sync                        ? AT_STATX_FORCE_SYNC
+                                                  : 0;
+    if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | how,
               STATX_TYPE | STATX_SIZE | STATX_MTIME | STATX_CTIME, &st) < 0)
         return -errno;
     change->flags |= CHANGE_HAS_ATTRS | (S_ISDIR(st.stx_mode) ? CHANGE_IS_DIR : 0);
@@ -28,10 +30,10 @@ int tell_attributes(struct change *change, int dir_fd, const char *name)
 }
 
 /* Fill in what name in dir_fd has; if it has nothing the change goes without. */
-static void add_attributes(struct change *change, int dir_fd, const char *name)
+static void add_attributes(struct change *change, int dir_fd, const char *name, bool sync)
 {
     struct change now = {0};
-    if (tell_attributes(&now, dir_fd, name) < 0)
+    if (tell_attributes(&now, dir_fd, name, sync) < 0)
         return;
     change->flags |= CHANGE_HAS_ATTRS;
     change->size = now.size;
@@ -39,16 +41,14 @@ static void add_attributes(struct change *change, int dir_fd, const char *name)
     change->ctime_ns = now.ctime_ns;
 }
 
-/* What a member says it has, unless this client knows of something newer. */
 static void add_peer(struct change *change, const struct pending_entry *entry)
 {
     const struct pending_peer *peer = entry->peer;
-    bool newer = !(change->flags & CHANGE_HAS_ATTRS) || peer->ctime_ns > change->ctime_ns;
     if (entry->origin != PENDING_FROM_HERE) {
-        change->source = peer->scanned ? CHANGE_SOURCE_SCAN : CHANGE_SOURCE_PEER;
+        change->source = CHANGE_SOURCE_PEER;
         change->observer = peer->observer;
     }
-    if (!peer->has_attributes || !newer || change->op == CHANGE_DELETE)
+    if (entry->origin != PENDING_FROM_PEER || !peer->has_attributes || change->op == CHANGE_DELETE)
         return;
     change->flags |= CHANGE_HAS_ATTRS;
     change->size = peer->size;
@@ -76,7 +76,7 @@ int tell_found(struct tracker *t, int64_t now_ms)
         snprintf(buffer, sizeof(buffer), "%.*s", slash ? (int)(slash - found->path) : 1,
                  slash ? found->path : ".");
         if (fs_open_beneath(t->root_fd, buffer, O_PATH | O_DIRECTORY, 0, &fd) == 0 &&
-            tell_attributes(&change, fd, slash ? slash + 1 : found->path) == 0 &&
+            tell_attributes(&change, fd, slash ? slash + 1 : found->path, false) == 0 &&
             !grace_is_told(&t->grace, found->path, change.ctime_ns)) {
             r = announce_change(t->options->announce, &change);
             some = true;
@@ -132,7 +132,7 @@ static int tell_note(struct tracker *t, const struct pending_entry *entry)
     if (from_here)
         entry->dir->told_ms = clock_now_ms();
     if (from_here && entry->op != CHANGE_DELETE && scan_open(t, entry->dir, &dir_fd) == 0)
-        add_attributes(&change, dir_fd, entry->text);
+        add_attributes(&change, dir_fd, entry->text, entry->peer);
     if (entry->peer)
         add_peer(&change, entry);
     return tell_change(t, &change, entry->origin);
@@ -157,9 +157,9 @@ static int tell_record(struct tracker *t, const struct pending_entry *entry)
         if (slash)
             *slash = '\0';
         if (!slash)
-            add_attributes(&change, t->root_fd, entry->text);
+            add_attributes(&change, t->root_fd, entry->text, false);
         else if (fs_open_beneath(t->root_fd, buffer, O_PATH | O_DIRECTORY, 0, &fd) == 0)
-            add_attributes(&change, fd, slash + 1);
+            add_attributes(&change, fd, slash + 1, false);
     }
     return tell_change(t, &change, entry->origin);
 }

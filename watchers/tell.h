@@ -7,6 +7,7 @@
 #ifndef WATCHERS_TELL_H
 #define WATCHERS_TELL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "watchers/tracker.h"
@@ -18,8 +19,8 @@ int tell_step(struct tracker *tracker, int64_t until_ms);
 /* Announce what was found and nobody else has announced in time (see grace.h). */
 int tell_found(struct tracker *tracker, int64_t now_ms);
 
-/* Add what name in dir_fd has now to change, CHANGE_IS_DIR too. -errno: it has nothing, change is
- * as it was. */
-int tell_attributes(struct change *change, int dir_fd, const char *name);
+/* Add what name in dir_fd has now to change, CHANGE_IS_DIR too; sync: ask the server for it.
+ * -errno: it has nothing, change is as it was. */
+int tell_attributes(struct change *change, int dir_fd, const char *name, bool sync);
 
 #endif
