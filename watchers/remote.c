@@ -293,6 +293,24 @@ static int apply_resync(struct tracker *t, const struct change *change)
     return 0;
 }
 
+int remote_found(struct tracker *t, int64_t now_ms)
+{
+    struct finding *found;
+    int r = 0;
+    while (r == 0 && (found = grace_due(&t->grace, now_ms))) {
+        struct place place;
+        locate(t, found->path, &place);
+        if (place.known)
+            look(t, &place, &(struct change){.op = CHANGE_CREATE}, false);
+        /* Our own consumers hear of it again: it may be another file by now. */
+        if (place.exists && !grace_is_told(&t->grace, found->path, place.now.ctime_ns))
+            r = tracker_note(t, place.dir, place.name, CHANGE_CREATE,
+                             place.now.flags & CHANGE_IS_DIR ? PENDING_IS_DIR : 0);
+        grace_remove(&t->grace, found);
+    }
+    return r;
+}
+
 int remote_apply(struct tracker *t, const struct change *change)
 {
     t->remote = true;

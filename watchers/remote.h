@@ -24,6 +24,9 @@
 /* change->observer is the member that says it. Nothing of change is kept. */
 int remote_apply(struct tracker *tracker, const struct change *change);
 
+/* Tell and announce what was found and nobody else has announced in time (see grace.h). */
+int remote_found(struct tracker *tracker, int64_t now_ms);
+
 /* dir, which had the path `from`, has another place in the table now. here: an application on this
  * host moved it. */
 void remote_renamed(struct tracker *tracker, struct dir *dir, const char *from, bool here);

@@ -63,31 +63,6 @@ static int64_t found_due_ms(const struct tracker *t)
     return clock_now_ms() + grace_ms + (grace_ms > 0 ? random() % grace_ms : 0);
 }
 
-int tell_found(struct tracker *t, int64_t now_ms)
-{
-    struct finding *found;
-    int r = 0;
-    bool some = false;
-    while (r == 0 && (found = grace_due(&t->grace, now_ms))) {
-        char buffer[CHANGE_PATH_MAX + 1];
-        struct change change = {.op = found->op, .path = found->path};
-        const char *slash = strrchr(found->path, '/');
-        _cleanup_close_ int fd = -1;
-        snprintf(buffer, sizeof(buffer), "%.*s", slash ? (int)(slash - found->path) : 1,
-                 slash ? found->path : ".");
-        if (fs_open_beneath(t->root_fd, buffer, O_PATH | O_DIRECTORY, 0, &fd) == 0 &&
-            tell_attributes(&change, fd, slash ? slash + 1 : found->path, false) == 0 &&
-            !grace_is_told(&t->grace, found->path, change.ctime_ns)) {
-            r = announce_change(t->options->announce, &change);
-            some = true;
-        }
-        grace_remove(&t->grace, found);
-    }
-    if (some)
-        announce_flush(t->options->announce);
-    return r;
-}
-
 /* To the other members. A resync that makes us look again is owed until that is done. */
 static int share(struct tracker *t, const struct change *change, enum pending_origin origin)
 {

@@ -16,9 +16,6 @@
  * is gone, or no memory. */
 int tell_step(struct tracker *tracker, int64_t until_ms);
 
-/* Announce what was found and nobody else has announced in time (see grace.h). */
-int tell_found(struct tracker *tracker, int64_t now_ms);
-
 /* Add what name in dir_fd has now to change, CHANGE_IS_DIR too; sync: ask the server for it.
  * -errno: it has nothing, change is as it was. */
 int tell_attributes(struct change *change, int dir_fd, const char *name, bool sync);

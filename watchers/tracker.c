@@ -9,6 +9,7 @@
 
 #include "lib/clock.h"
 #include "watchers/events.h"
+#include "watchers/remote.h"
 #include "watchers/scan.h"
 #include "watchers/tell.h"
 
@@ -279,7 +280,7 @@ int tracker_step(struct tracker *t, struct error *err)
     if (r == 0 && t->owed.count > 0 && t->ready && scan_is_idle(t))
         r = owed_tell(&t->owed, t->options->announce);
     if (r == 0)
-        r = tell_found(t, now_ms);
+        r = remote_found(t, now_ms);
     t->fell_behind |= t->stuck && pending_is_full(&t->pending);
     tracker_reap(t, REAPED_PER_STEP);
     scan_close(t);
