@@ -19,6 +19,7 @@
 #define LAYOUT_FEED     "feed"    /* SLOT-EPOCH/N.log, see journal.h */
 #define LAYOUT_SCANNER  "scanner" /* locked by the one member that scans */
 #define LAYOUT_JANITOR  "janitor" /* locked by the one member that clears up */
+#define LAYOUT_LOCKS    "locks"   /* AA/NAME, see lock_name.h and lock_record.h */
 #define LAYOUT_MEMBERS  "members" /* SLOT.json: what people read; nothing is decided from it */
 #define LAYOUT_CANARIES "canary"  /* one small file per task, written to see whether that works */
 
