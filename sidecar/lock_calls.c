@@ -1,0 +1,377 @@
+/* The calls of lock.h: what a worker does with the file of a lock, and how its end goes on. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/ofd.h"
+#include "lib/test_hook.h"
+#include "sidecar/lock.h"
+#include "sidecar/lock_file.h"
+
+/* A worker reads and writes only this. */
+struct lock_call {
+    struct lock *lock;
+    const struct place *place;
+    bool on_nfs, has_record, flag; /* the meaning of flag is the call's */
+    int fd;
+    struct lock_record record;
+    int64_t sent_ms;
+    struct error err;
+    char name[LOCK_NAME_MAX + 1];
+};
+
+/* EIO is how the NFS client says that the lock is gone; a local disk means something else by it. */
+static bool is_loss(const struct lock_call *call)
+{
+    int code = call->err.code;
+    return code == ENOENT || code == ESTALE || (code == EIO && call->on_nfs);
+}
+
+static const char *loss_words(const struct lock_call *call)
+{
+    return call->err.code == EIO
+               ? "the server gave the lock away: the mount did not answer for longer than the "
+                 "server's lease, or another mount presents itself as this NFS client"
+               : "the file of the lock was removed while it was held; leave the state directory "
+                 "(state.dir) alone";
+}
+
+static int fail(struct lock_call *call, int r, const char *what)
+{
+    return error_set_errno(&call->err, -r, "lock \"%s\" on %s cannot be %s", call->name,
+                           call->place->path, what);
+}
+
+/* What the cause is, where people cannot know. */
+static void advise(struct lock_call *call)
+{
+    static const struct {
+        int code;
+        const char *advice;
+    } known[] = {
+        {ENOLCK, "the server hands out no more locks: EFS allows 512 on a file and some thousands "
+                 "on a mount, and the mount must be NFSv4.1"},
+        {EDQUOT, "EFS has reached a limit of this mount or of the file system"},
+        {ENOSPC, "the file system is full"},
+        {EROFS, "the mount is read-only"},
+        {EACCES, "let all tasks have one group and set state.gid to it"},
+        {EPERM, "let all tasks have one group and set state.gid to it"},
+        {EBADMSG, "its file is damaged; when nobody holds the lock, remove the file"},
+    };
+    size_t length = strlen(call->err.text);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (known[i].code == call->err.code)
+            snprintf(call->err.text + length, sizeof(call->err.text) - length, ": %s",
+                     known[i].advice);
+}
+
+/* ---- opening: makes the file, so it is a namespace operation ---- */
+
+static int open_run(void *arg)
+{
+    struct lock_call *call = arg;
+    return lock_file_open(call->place, call->name, call->on_nfs, &call->fd, &call->err);
+}
+
+static void open_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct lock_call *call = arg;
+    struct lock *lock = call->lock;
+    lock->in_flight = false;
+    if (outcome != WORK_DONE)
+        return;
+    if (result == 0) {
+        lock->fd = call->fd;
+    } else {
+        advise(call);
+        lock_failed(lock, &call->err);
+    }
+    lock_step(lock);
+    locks_arm(lock->locks);
+}
+
+static const struct job open_job = {
+    .what = "opening the file of a lock",
+    .namespace_op = true,
+    .run = open_run,
+    .done = open_done,
+    .release = free,
+};
+
+/* ---- taking ---- */
+
+static int take_run(void *arg)
+{
+    struct lock_call *call = arg;
+    call->sent_ms = clock_now_ms();
+    int r = lock_file_take(call->fd);
+    if (r < 0 && r != -EAGAIN)
+        return fail(call, r, "taken");
+    bool taken = r == 0;
+    if (!taken && !call->flag)
+        return -EAGAIN;
+    r = lock_file_read(call->fd, &call->record);
+    call->has_record = r == 0;
+    if (taken && r < 0 && r != -ENODATA) {
+        lock_file_drop(call->fd);
+        return fail(call, r, "read");
+    }
+    return taken ? 0 : -EAGAIN;
+}
+
+static void take_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct lock_call *call = arg;
+    struct lock *lock = call->lock;
+    lock->in_flight = false;
+    if (outcome != WORK_DONE)
+        return;
+    if (call->has_record) {
+        lock->record = call->record;
+        lock->has_record = true;
+    }
+    if (result == 0) {
+        lock_taken(lock, call->has_record, call->sent_ms);
+    } else if (result == -EAGAIN) {
+        lock_not_taken(lock);
+    } else if (is_loss(call)) { /* of a descriptor that was kept open: another one will do */
+        lock->state = LOCK_CLOSING;
+    } else {
+        advise(call);
+        lock_failed(lock, &call->err);
+    }
+    lock_step(lock);
+    locks_arm(lock->locks);
+}
+
+static const struct job take_job = {
+    .what = "taking a lock",
+    .run = take_run,
+    .done = take_done,
+    .release = free,
+};
+
+/* ---- granting: the next token ---- */
+
+static int grant_run(void *arg)
+{
+    struct lock_call *call = arg;
+    if (call->flag) {
+        int r = lock_file_clean_stage(call->place, call->name, &call->record.token, &call->err);
+        if (r < 0)
+            return r;
+    }
+    call->sent_ms = clock_now_ms();
+    int r = lock_file_write(call->fd, &call->record);
+    return r < 0 ? fail(call, r, "granted") : 0;
+}
+
+static void grant_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct lock_call *call = arg;
+    struct lock *lock = call->lock;
+    lock->in_flight = false;
+    if (outcome != WORK_DONE)
+        return;
+    if (result == 0) {
+        lock_granted(lock, &call->record, call->sent_ms);
+    } else if (is_loss(call)) {
+        lock_lost(lock, loss_words(call));
+    } else {
+        advise(call);
+        lock_failed(lock, &call->err); /* with nobody left to grant it to it is given back */
+    }
+    lock_step(lock);
+    locks_arm(lock->locks);
+}
+
+static const struct job grant_job = {
+    .what = "granting a lock",
+    .run = grant_run,
+    .done = grant_done,
+    .release = free,
+};
+
+static const struct job grant_after_cleaning_job = {
+    .what = "cleaning up after a lock's last holder",
+    .namespace_op = true,
+    .run = grant_run,
+    .done = grant_done,
+    .release = free,
+};
+
+/* ---- proving ---- */
+
+static int prove_run(void *arg)
+{
+    struct lock_call *call = arg;
+    call->sent_ms = clock_now_ms();
+    if (test_hook_omits("proof"))
+        return 0;
+    int r = ofd_prove(call->fd);
+    return r < 0 ? fail(call, r, "proven") : 0;
+}
+
+static void prove_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct lock_call *call = arg;
+    struct lock *lock = call->lock;
+    lock->in_flight = false;
+    if (outcome != WORK_DONE)
+        return;
+    if (result == 0)
+        lock_proven(lock, call->sent_ms);
+    else if (is_loss(call))
+        lock_lost(lock, loss_words(call));
+    lock_step(lock);
+    locks_arm(lock->locks);
+}
+
+static const struct job prove_job = {
+    .what = "proving a lock",
+    .run = prove_run,
+    .done = prove_done,
+    .release = free,
+};
+
+/* ---- giving back ---- */
+
+static int give_back_run(void *arg)
+{
+    struct lock_call *call = arg;
+    int r = call->flag ? lock_file_write(call->fd, &call->record) : 0;
+    int dropped = lock_file_drop(call->fd);
+    if (r == 0)
+        r = dropped;
+    return r < 0 ? fail(call, r, "given back") : 0;
+}
+
+static void give_back_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct lock_call *call = arg;
+    struct lock *lock = call->lock;
+    lock->in_flight = false;
+    if (outcome != WORK_DONE)
+        return;
+    if (result == 0) {
+        lock->record = call->record;
+        lock_given_back(lock);
+    } else { /* the record stays unclean; who takes it next waits */
+        lock_lost(lock, loss_words(call));
+    }
+    lock_step(lock);
+    locks_arm(lock->locks);
+}
+
+static const struct job give_back_job = {
+    .what = "giving a lock back",
+    .run = give_back_run,
+    .done = give_back_done,
+    .release = free,
+};
+
+/* ---- closing ---- */
+
+static int close_run(void *arg)
+{
+    struct lock_call *call = arg;
+    return close(call->fd) < 0 ? -errno : 0;
+}
+
+static void close_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct lock_call *call = arg;
+    struct lock *lock = call->lock;
+    lock->in_flight = false;
+    if (outcome != WORK_DONE)
+        return;
+    lock_closed(lock);
+    lock_step(lock);
+    locks_arm(lock->locks);
+}
+
+static const struct job close_job = {
+    .what = "closing the file of a lock",
+    .run = close_run,
+    .done = close_done,
+    .release = free,
+};
+
+/* ---- */
+
+/* Calls have no deadline: what comes late counts from when it was sent. A full queue is tried again
+ * with the next step. */
+static void submit(struct lock *lock, struct work_pool *pool, const struct job *job,
+                   const struct lock_record *record, bool flag)
+{
+    struct lock_call *call = calloc(1, sizeof(*call));
+    if (!call)
+        return;
+    *call = (struct lock_call){
+        .lock = lock,
+        .place = lock->locks->options.place,
+        .on_nfs = lock->locks->on_nfs,
+        .flag = flag,
+        .fd = lock->fd,
+        .record = *record,
+    };
+    memcpy(call->name, lock->name, sizeof(call->name));
+    lock->in_flight = work_pool_submit(pool, job, call, CLOCK_NEVER) == 0;
+    if (!lock->in_flight)
+        free(call);
+}
+
+void lock_call_take(struct lock *lock)
+{
+    enum { LOOK_MS = 5 * 1000 };
+    struct locks_options *options = &lock->locks->options;
+    if (lock->fd < 0) {
+        submit(lock, options->names, &open_job, &lock->record, false);
+        return;
+    }
+    int64_t now_ms = clock_now_ms();
+    bool look = now_ms >= lock->looked_ms; /* at who has it, if we do not get it */
+    if (look)
+        lock->looked_ms = now_ms + LOOK_MS;
+    submit(lock, options->calls, &take_job, &lock->record, look);
+}
+
+void lock_call_grant(struct lock *lock, bool clean_stage)
+{
+    const struct locks_options *options = &lock->locks->options;
+    struct lock_record next = lock->record;
+    next.clean = next.done = false;
+    next.exit_status = 0;
+    next.token.generation = lock->locks->generation;
+    if (!test_hook_omits("token_increase"))
+        next.token.n++;
+    next.fence_ms = (uint32_t)options->fence_ms;
+    next.since_wall_ms = clock_wall_ms();
+    snprintf(next.task, sizeof(next.task), "%s", options->place->settings->task_name);
+    snprintf(next.zone, sizeof(next.zone), "%s", options->zone);
+    snprintf(next.purpose, sizeof(next.purpose), "%s", TAILQ_FIRST(&lock->waiters)->purpose);
+    submit(lock, clean_stage ? options->names : options->calls,
+           clean_stage ? &grant_after_cleaning_job : &grant_job, &next, clean_stage);
+}
+
+void lock_call_prove(struct lock *lock)
+{
+    lock->asked_ms = clock_now_ms();
+    submit(lock, lock->locks->options.proofs, &prove_job, &lock->record, false);
+}
+
+void lock_call_give_back(struct lock *lock)
+{
+    struct lock_record clean = lock->record;
+    clean.clean = true;
+    submit(lock, lock->locks->options.calls, &give_back_job,
+           lock->write_back ? &clean : &lock->record, lock->write_back);
+}
+
+void lock_call_close(struct lock *lock)
+{
+    submit(lock, lock->locks->options.calls, &close_job, &lock->record, false);
+}
