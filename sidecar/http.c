@@ -75,6 +75,7 @@ static const struct {
     {403, "Forbidden", "Forbidden"},
     {404, "Not Found", "NotFound"},
     {405, "Method Not Allowed", "MethodNotAllowed"},
+    {409, "Conflict", "NotReady"},
     {413, "Content Too Large", "TooLarge"},
     {429, "Too Many Requests", "TooManyRequests"},
     {500, "Internal Error", "InternalError"},
@@ -206,6 +207,18 @@ void http_stream_write(struct http_stream *stream, const void *data, size_t leng
 size_t http_stream_pending(const struct http_stream *stream)
 {
     return evbuffer_get_length(bufferevent_get_output(stream->bev));
+}
+
+void http_stream_end(struct http_stream *stream)
+{
+    struct http_connection *c =
+        (struct http_connection *)((char *)stream - offsetof(struct http_connection, stream));
+    if (stream->chunked)
+        evbuffer_add_printf(bufferevent_get_output(c->bev), "0\r\n\r\n");
+    bufferevent_set_timeouts(c->bev, NULL, &(struct timeval){.tv_sec = WRITE_TIMEOUT_S});
+    enter(c, ANSWERING);
+    if (http_stream_pending(stream) == 0)
+        bufferevent_trigger(c->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
 }
 
 /* ---- requests ---- */

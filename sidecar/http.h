@@ -30,7 +30,7 @@
 #include "sidecar/http_head.h"
 
 enum {
-    HTTP_CONNECTIONS_MAX = 256,
+    HTTP_CONNECTIONS_MAX = 1024, /* a held lock is one */
     HTTP_WAIT_MS = 30 * 1000,
 };
 
@@ -76,5 +76,8 @@ void http_stream_begin(struct http_request *request, const char *type,
                        struct http_stream **ret_stream);
 void http_stream_write(struct http_stream *stream, const void *data, size_t length);
 size_t http_stream_pending(const struct http_stream *stream); /* bytes in memory */
+
+/* What was written still goes out. closed() is not called. */
+void http_stream_end(struct http_stream *stream);
 
 #endif

@@ -104,12 +104,12 @@ static int hex_digit(char c)
 }
 
 /* As browsers and most libraries write a query: %XX, and '+' for a space. */
-static int decode(const char *name, char *text, struct error *err)
+static int decode(const char *name, char *text, bool plus_is_blank, struct error *err)
 {
     char *to = text;
     for (const char *from = text; *from; from++) {
         if (*from != '%') {
-            *to++ = *from == '+' ? ' ' : *from;
+            *to++ = *from == '+' && plus_is_blank ? ' ' : *from;
             continue;
         }
         int high = hex_digit(from[1]), low = high < 0 ? -1 : hex_digit(from[2]);
@@ -131,6 +131,11 @@ static bool is_listed(const char *name, const char *const names[])
     return *names != NULL;
 }
 
+int http_path_decode(char *text, struct error *err)
+{
+    return decode("path", text, false, err);
+}
+
 int http_query_parse(char *text, const char *const names[], struct http_query *ret_query,
                      struct error *err)
 {
@@ -145,7 +150,7 @@ int http_query_parse(char *text, const char *const names[], struct http_query *r
             return error_set(err, EINVAL, "%s: the value is missing", text);
         if (http_query_get(&query, text) || query.n == HTTP_QUERY_MAX)
             return error_set(err, EINVAL, "%s: given more than once", text);
-        int r = decode(text, value, err);
+        int r = decode(text, value, true, err);
         if (r < 0)
             return r;
         query.of[query.n].name = text;

@@ -42,6 +42,9 @@ struct http_query {
 
 int http_head_parse(char *text, size_t length, struct http_head *ret_head, struct error *err);
 
+/* Of a part of a path, in place. */
+int http_path_decode(char *text, struct error *err);
+
 /* A parameter that is not in the NULL-terminated list is an error, and so is one given twice. */
 int http_query_parse(char *text, const char *const names[], struct http_query *ret_query,
                      struct error *err);

@@ -197,6 +197,16 @@ uint64_t lock_hold_id(const struct lock_hold *hold)
     return hold->id;
 }
 
+void *lock_hold_arg(const struct lock_hold *hold)
+{
+    return hold->ops ? hold->arg : NULL;
+}
+
+bool lock_hold_is_released(const struct lock_hold *hold)
+{
+    return hold->released;
+}
+
 struct lock_hold *locks_find_hold(struct locks *locks, uint64_t id)
 {
     struct lock_hold *hold;

@@ -1,0 +1,422 @@
+#include "sidecar/api_locks.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/json.h"
+#include "lib/parse.h"
+#include "lib/share/lock_name.h"
+#include "sidecar/locks.h"
+#include "sidecar/mounts.h"
+
+#define LOCKS_PATH "/v1/locks"
+#define USAGE      "POST /v1/locks/NAME?wait_ms=N&purpose=TEXT&mount=/PATH&once=1"
+
+enum {
+    PENDING_MAX = 64 * 1024, /* of a client that does not read: what is not vital is left out */
+    WAIT_MOST_MS = 20 * 24 * 3600 * 1000,
+    TARGET_MAX = 3 * LOCK_NAME_MAX + 16,
+    EXIT_STATUS_MAX = 255,
+};
+
+/* A client that has or wants a lock. */
+struct stream {
+    struct http_stream *http; /* NULL: the connection is gone, the client's word was taken */
+    struct lock_hold *hold;
+    struct releaser *releaser;
+};
+
+/* A request that gives a lock back, until that is done. */
+struct releaser {
+    struct http_stream *http;
+    struct stream *of;
+};
+
+struct api_locks {
+    struct api_sources from;
+};
+
+/* ---- lines ---- */
+
+static void write_line(struct http_stream *http, json_t *line)
+{
+    _cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    json_decref(line);
+    if (!text || !http)
+        return;
+    size_t length = strlen(text);
+    text[length] = '\n'; /* in place of the NUL */
+    http_stream_write(http, text, length + 1);
+}
+
+static void send_line(struct stream *stream, json_t *line)
+{
+    write_line(stream->http, line);
+}
+
+static json_t *holder_json(const struct lock_record *holder)
+{
+    char token[LOCK_TOKEN_TEXT], since[CLOCK_TEXT];
+    if (!holder)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:s, s:s}", "task", json_string_lossy(holder->task), "zone",
+                     json_string_lossy(holder->zone), "purpose",
+                     json_string_lossy(holder->purpose), "token",
+                     lock_token_format(&holder->token, token), "since",
+                     clock_format(holder->since_wall_ms, since));
+}
+
+/* ---- what a lock says ---- */
+
+static bool is_slow(const struct stream *stream)
+{
+    return !stream->http || http_stream_pending(stream->http) > PENDING_MAX;
+}
+
+static void on_waiting(void *arg, unsigned position, const struct lock_record *holder)
+{
+    if (!is_slow(arg))
+        send_line(arg, json_pack("{s:s, s:i, s:o}", "event", "waiting", "position", (int)position,
+                                 "holder", holder_json(holder)));
+}
+
+static void on_granted(void *arg, const struct lock_token *token, int64_t valid_until_ms)
+{
+    struct stream *stream = arg;
+    char text[LOCK_TOKEN_TEXT], id[17];
+    snprintf(id, sizeof(id), "%016" PRIx64, lock_hold_id(stream->hold));
+    send_line(stream, json_pack("{s:s, s:s, s:s, s:I, s:I}", "event", "granted", "hold", id,
+                                "token", lock_token_format(token, text), "valid_until_ms",
+                                (json_int_t)valid_until_ms, "now_ms", (json_int_t)clock_now_ms()));
+}
+
+static void on_valid(void *arg, int64_t valid_until_ms)
+{
+    if (!is_slow(arg))
+        send_line(arg, json_pack("{s:s, s:I}", "event", "valid", "valid_until_ms",
+                                 (json_int_t)valid_until_ms));
+}
+
+static void on_lost(void *arg, const char *why, int64_t valid_until_ms)
+{
+    send_line(arg, json_pack("{s:s, s:s, s:I}", "event", "lost", "reason", why, "valid_until_ms",
+                             (json_int_t)valid_until_ms));
+}
+
+static void on_ended(void *arg, enum lock_end end, uint32_t exit_status, const struct error *err)
+{
+    struct stream *stream = arg;
+    static const char *const names[] = {
+        [LOCK_END_RELEASED] = "released",
+        [LOCK_END_TIMEOUT] = "timeout",
+        [LOCK_END_DONE] = "done",
+        [LOCK_END_ERROR] = "error",
+    };
+    json_t *line = json_pack("{s:s}", "event", names[end]);
+    if (line && end == LOCK_END_DONE)
+        json_object_set_new(line, "exit_status", json_integer(exit_status));
+    if (line && end == LOCK_END_ERROR)
+        json_object_set_new(line, "message",
+                            json_string_lossy(err ? err->text : "the sidecar is ending"));
+    send_line(stream, line);
+    if (stream->releaser) {
+        write_line(stream->releaser->http, json_pack("{s:b}", "released", 1));
+        http_stream_end(stream->releaser->http);
+        free(stream->releaser);
+    }
+    if (stream->http)
+        http_stream_end(stream->http);
+    free(stream);
+}
+
+static const struct lock_client_ops client_ops = {
+    .waiting = on_waiting,
+    .granted = on_granted,
+    .valid = on_valid,
+    .lost = on_lost,
+    .ended = on_ended,
+};
+
+/* ---- connections ---- */
+
+static void on_drained(void *arg)
+{
+}
+
+static void on_closed(void *arg)
+{
+    struct stream *stream = arg;
+    stream->http = NULL;
+    if (lock_hold_is_released(stream->hold))
+        return; /* its word was taken: the end comes */
+    lock_hold_abandon(stream->hold);
+    free(stream);
+}
+
+static void on_releaser_closed(void *arg)
+{
+    struct releaser *releaser = arg;
+    releaser->of->releaser = NULL;
+    free(releaser);
+}
+
+/* ---- requests ---- */
+
+struct target {
+    char name[TARGET_MAX + 1];
+    bool release;
+};
+
+/* What follows "/v1/locks/". */
+static int parse_target(const char *path, struct target *ret_target, struct error *err)
+{
+    const char *name = path + strlen(LOCKS_PATH "/"), *slash = strchr(name, '/');
+    size_t length = slash ? (size_t)(slash - name) : strlen(name);
+    if (slash && strcmp(slash, "/release") != 0)
+        return error_set(err, EINVAL,
+                         "a \"/\" in the name of a lock has to be written as %%2F, not as in "
+                         "\"%.128s\"",
+                         name);
+    if (length > TARGET_MAX)
+        return error_set(err, EINVAL, "the name of a lock can have %d bytes", LOCK_NAME_MAX);
+    memcpy(ret_target->name, name, length);
+    ret_target->name[length] = '\0';
+    ret_target->release = slash != NULL;
+    return http_path_decode(ret_target->name, err);
+}
+
+/* The locks of that mount; of the first that has some when it is NULL. */
+static struct locks *find_locks(const struct api_locks *api, const char *mount, struct error *err)
+{
+    struct mounts *mounts = api->from.mounts;
+    for (size_t i = 0; i < mounts_count(mounts); i++) {
+        struct locks *locks = mounts_locks(mounts, i);
+        if (locks && (!mount || strcmp(mounts_path(mounts, i), mount) == 0))
+            return locks;
+    }
+    error_set(err, ENOENT, "%s has no locks: the profile must be coordinate or cache, and the "
+                           "mount one that can be written or have a state.mount",
+              mount ? mount : "no mount");
+    return NULL;
+}
+
+static int parse_flag(const struct http_query *query, const char *name, bool *ret_flag,
+                      struct error *err)
+{
+    const char *text = http_query_get(query, name);
+    if (text && parse_bool(text, ret_flag) < 0)
+        return error_set(err, EINVAL, "%s: \"%.32s\" is not 1 or 0", name, text);
+    return 0;
+}
+
+static int parse_number(const struct http_query *query, const char *name, int64_t most,
+                        int64_t *ret_number, struct error *err)
+{
+    const char *text = http_query_get(query, name);
+    if (text && parse_i64(text, 0, most, ret_number) < 0)
+        return error_set(err, EINVAL, "%s: \"%.32s\" is not a number from 0 to %lld", name, text,
+                         (long long)most);
+    return 0;
+}
+
+static int parse_request(const struct http_query *query, const char *name,
+                         struct lock_request *ret_request, struct error *err)
+{
+    const char *purpose = http_query_get(query, "purpose");
+    struct lock_request request = {
+        .name = name, .purpose = purpose ? purpose : "", .deadline_ms = CLOCK_NEVER};
+    int64_t wait_ms = -1;
+    int r = parse_number(query, "wait_ms", WAIT_MOST_MS, &wait_ms, err);
+    if (r == 0)
+        r = parse_flag(query, "once", &request.once, err);
+    if (r < 0)
+        return r;
+    if (wait_ms >= 0)
+        request.deadline_ms = clock_now_ms() + wait_ms;
+    *ret_request = request;
+    return 0;
+}
+
+static void refuse(struct http_request *request, int r, const struct error *err)
+{
+    static const struct {
+        int code, status;
+        const char *hint;
+    } known[] = {
+        {EINVAL, 400, USAGE},
+        {ENOENT, 404, "GET /v1/status lists the mounts"},
+        {EAGAIN, 409, "condition LocksReady in GET /v1/status says why; try again"},
+        {ESHUTDOWN, 409, "the task is ending"},
+        {EDQUOT, 429, "GET /v1/locks lists them"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (known[i].code == -r) {
+            http_error(request, known[i].status, known[i].hint, "%s", err->text);
+            return;
+        }
+    http_error(request, 503, NULL, "%s", err->text);
+}
+
+static void serve_request(struct api_locks *api, struct http_request *request, const char *name)
+{
+    static const char *const names[] = {"wait_ms", "purpose", "mount", "once", NULL};
+    static const struct http_stream_ops ops = {.drained = on_drained, .closed = on_closed};
+    struct http_query query;
+    struct lock_request wanted;
+    struct error err = {0};
+    struct locks *locks = NULL;
+    int r = http_query_parse(request->head.query, names, &query, &err);
+    if (r == 0)
+        r = parse_request(&query, name, &wanted, &err);
+    if (r == 0 && !(locks = find_locks(api, http_query_get(&query, "mount"), &err)))
+        r = -ENOENT;
+    _cleanup_free_ struct stream *stream = calloc(1, sizeof(*stream));
+    if (r == 0 && !stream)
+        r = error_set(&err, ENOMEM, "no memory");
+    if (r == 0)
+        r = locks_request(locks, &wanted, &client_ops, stream, &stream->hold, &err);
+    if (r < 0)
+        refuse(request, r, &err);
+    else
+        http_stream_begin(request, "application/x-ndjson", &ops, stream,
+                          &take_ptr(stream)->http);
+}
+
+static struct lock_hold *find_hold(const struct api_locks *api, const char *id)
+{
+    struct mounts *mounts = api->from.mounts;
+    char *end;
+    if (!id || strlen(id) != 16 || strspn(id, "0123456789abcdef") != 16)
+        return NULL;
+    uint64_t number = strtoull(id, &end, 16);
+    for (size_t i = 0; i < mounts_count(mounts); i++) {
+        struct locks *locks = mounts_locks(mounts, i);
+        struct lock_hold *hold = locks ? locks_find_hold(locks, number) : NULL;
+        if (hold)
+            return hold;
+    }
+    return NULL;
+}
+
+static void serve_release(struct api_locks *api, struct http_request *request, const char *name)
+{
+    static const char *const names[] = {"hold", "done", "exit_status", NULL};
+    static const struct http_stream_ops ops = {.drained = on_drained,
+                                               .closed = on_releaser_closed};
+    struct http_query query;
+    struct error err = {0};
+    bool done = false;
+    int64_t exit_status = 0;
+    int r = http_query_parse(request->head.query, names, &query, &err);
+    if (r == 0)
+        r = parse_flag(&query, "done", &done, &err);
+    if (r == 0)
+        r = parse_number(&query, "exit_status", EXIT_STATUS_MAX, &exit_status, &err);
+    if (r < 0) {
+        http_error(request, 400, "POST /v1/locks/NAME/release?hold=HEX&done=1&exit_status=N", "%s",
+                   err.text);
+        return;
+    }
+    struct lock_hold *hold = find_hold(api, http_query_get(&query, "hold"));
+    struct stream *stream = hold ? lock_hold_arg(hold) : NULL;
+    if (hold && !stream) { /* the connection broke before the word came */
+        static const char accepted[] = "{\"released\":false,\"accepted\":true}";
+        lock_hold_release(hold, done, (uint32_t)exit_status);
+        http_reply(request, 200, "application/json", accepted, strlen(accepted));
+        return;
+    }
+    if (!hold || stream->releaser) {
+        http_error(request, 404, "hold is what the event \"granted\" said",
+                   "nobody holds lock \"%.200s\" by that word any more", name);
+        return;
+    }
+    struct releaser *releaser = calloc(1, sizeof(*releaser));
+    if (!releaser) {
+        http_error(request, 503, NULL, "no memory");
+        return;
+    }
+    releaser->of = stream;
+    stream->releaser = releaser;
+    http_stream_begin(request, "application/json", &ops, releaser, &releaser->http);
+    lock_hold_release(hold, done, (uint32_t)exit_status);
+}
+
+/* ---- the list ---- */
+
+static json_t *view_json(const char *mount, const struct lock_view *view)
+{
+    return json_pack("{s:s, s:o, s:s, s:b, s:o, s:I, s:I, s:i}", "mount", mount, "name",
+                     json_string_lossy(view->name), "state", view->state, "held_here", view->held,
+                     "holder", holder_json(view->holder), "held_ms", (json_int_t)view->held_ms,
+                     "valid_until_ms", (json_int_t)view->valid_until_ms, "waiters",
+                     (int)view->waiters);
+}
+
+static void serve_list(struct api_locks *api, struct http_request *request)
+{
+    struct mounts *mounts = api->from.mounts;
+    struct lock_view view;
+    struct lock_counts counts, sum = {0};
+    _cleanup_json_ json_t *list = json_array();
+    for (size_t i = 0; i < mounts_count(mounts); i++) {
+        const struct locks *locks = mounts_locks(mounts, i);
+        if (!locks)
+            continue;
+        locks_count(locks, &counts);
+        sum.held += counts.held;
+        sum.waiting += counts.waiting;
+        for (size_t n = 0; locks_view(locks, n, &view); n++)
+            json_array_append_new(list, view_json(mounts_path(mounts, i), &view));
+    }
+    _cleanup_json_ json_t *body =
+        json_pack("{s:O, s:i, s:i, s:I, s:I}", "locks", list, "held", (int)sum.held, "waiting",
+                  (int)sum.waiting, "budget", (json_int_t)api->from.settings->lock_max, "now_ms",
+                  (json_int_t)clock_now_ms());
+    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    if (text)
+        http_reply(request, 200, "application/json", text, strlen(text));
+    else
+        http_error(request, 503, NULL, "no memory");
+}
+
+void api_locks_serve(struct api_locks *api, struct http_request *request)
+{
+    const struct http_head *head = &request->head;
+    struct target target;
+    struct error err = {0};
+    bool is_list = strcmp(head->path, LOCKS_PATH) == 0;
+    if (strcmp(head->method, is_list ? "GET" : "POST") != 0)
+        http_error(request, 405, is_list ? "use GET, or POST with a name" : "use POST",
+                   "%s is not possible on %.128s", head->method, head->path);
+    else if (is_list && *head->query)
+        http_error(request, 400, NULL, LOCKS_PATH " takes no query");
+    else if (is_list)
+        serve_list(api, request);
+    else if (parse_target(head->path, &target, &err) < 0)
+        http_error(request, 400, USAGE, "%s", err.text);
+    else if (target.release)
+        serve_release(api, request, target.name);
+    else
+        serve_request(api, request, target.name);
+}
+
+int api_locks_open(const struct api_sources *from, struct api_locks **ret_locks)
+{
+    struct api_locks *api = malloc(sizeof(*api));
+    if (!api)
+        return -ENOMEM;
+    *api = (struct api_locks){.from = *from};
+    *ret_locks = api;
+    return 0;
+}
+
+void api_locks_close(struct api_locks *api)
+{
+    free(api);
+}
