@@ -96,11 +96,12 @@ static int connect_socket(struct client *client, struct error *err)
     return 0;
 }
 
-static int send_request(struct client *client, const char *target, struct error *err)
+static int send_request(struct client *client, const char *method, const char *target,
+                        struct error *err)
 {
     char request[CLIENT_TARGET_MAX + 64];
-    int n =
-        snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\nHost: efs-sidecar\r\n\r\n", target);
+    int n = snprintf(request, sizeof(request), "%s %s HTTP/1.0\r\nHost: efs-sidecar\r\n\r\n",
+                     method, target);
     if (n < 0 || (size_t)n >= sizeof(request))
         return error_set(err, ENAMETOOLONG, "the request is longer than %d bytes",
                          CLIENT_TARGET_MAX);
@@ -185,7 +186,7 @@ static int read_head(struct client *client, struct error *err)
     }
 }
 
-int client_get(const char *socket_path, const char *target, int64_t timeout_ms,
+static int ask(const char *method, const char *socket_path, const char *target, int64_t timeout_ms,
                struct client **ret_client, struct error *err)
 {
     _cleanup_client_ struct client *client = calloc(1, sizeof(*client));
@@ -199,13 +200,25 @@ int client_get(const char *socket_path, const char *target, int64_t timeout_ms,
         return error_set_errno(err, ENOMEM, "cannot make a request");
     int r = connect_socket(client, err);
     if (r == 0)
-        r = send_request(client, target, err);
+        r = send_request(client, method, target, err);
     if (r == 0)
         r = read_head(client, err);
     if (r < 0)
         return r;
     *ret_client = take_ptr(client);
     return 0;
+}
+
+int client_get(const char *socket_path, const char *target, int64_t timeout_ms,
+               struct client **ret_client, struct error *err)
+{
+    return ask("GET", socket_path, target, timeout_ms, ret_client, err);
+}
+
+int client_post(const char *socket_path, const char *target, int64_t timeout_ms,
+                struct client **ret_client, struct error *err)
+{
+    return ask("POST", socket_path, target, timeout_ms, ret_client, err);
 }
 
 int client_status(const struct client *client)

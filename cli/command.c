@@ -53,17 +53,32 @@ static int refused(struct client *client)
     return COMMAND_REFUSED;
 }
 
-int command_open(const struct command_call *call, const char *target, int64_t timeout_ms,
-                 struct client **ret_client)
+typedef int (*ask_fn)(const char *socket_path, const char *target, int64_t timeout_ms,
+                      struct client **ret_client, struct error *err);
+
+static int ask(const struct command_call *call, ask_fn how, const char *target, int64_t timeout_ms,
+               struct client **ret_client)
 {
     _cleanup_client_ struct client *client = NULL;
     struct error err;
-    if (client_get(call->socket_path, target, timeout_ms, &client, &err) < 0)
+    if (how(call->socket_path, target, timeout_ms, &client, &err) < 0)
         return command_failed(&err);
     if (client_status(client) != 200)
         return refused(client);
     *ret_client = take_ptr(client);
     return 0;
+}
+
+int command_open(const struct command_call *call, const char *target, int64_t timeout_ms,
+                 struct client **ret_client)
+{
+    return ask(call, client_get, target, timeout_ms, ret_client);
+}
+
+int command_post(const struct command_call *call, const char *target, int64_t timeout_ms,
+                 struct client **ret_client)
+{
+    return ask(call, client_post, target, timeout_ms, ret_client);
 }
 
 int command_get(const struct command_call *call, const char *target, int64_t timeout_ms,

@@ -66,7 +66,12 @@ int command_misuse(const struct command_call *call, const char *format, ...)
 int command_open(const struct command_call *call, const char *target, int64_t timeout_ms,
                  struct client **ret_client);
 
-/* The same, and the whole body as JSON; ret_text, which belongs to the client, may be NULL. */
+/* POST, as command_open() does GET. */
+int command_post(const struct command_call *call, const char *target, int64_t timeout_ms,
+                 struct client **ret_client);
+
+/* As command_open(), and the whole body as JSON; ret_text, which belongs to the client, may be
+ * NULL. */
 int command_get(const struct command_call *call, const char *target, int64_t timeout_ms,
                 struct client **ret_client, json_t **ret_root, const char **ret_text);
 
