@@ -107,6 +107,12 @@ static const struct setting table[] = {
      "How long after its last proof a host that lost its locks may still act; the others wait that "
      "long before they take over what it held"},
 
+    {"lock.proof_interval", SETTING_DURATION, SIDE, AT(lock_proof_interval_ms), "10s", 1 * SECOND,
+     5 * MINUTE, NULL,
+     "How often a lock that is held is proven to be held; at most a third of lease.fence"},
+    {"lock.max", SETTING_COUNT, SIDE, AT(lock_max), "512", 1, 4000, NULL,
+     "The most locks of a mount that this task holds or waits for at once"},
+
     {"watch.enabled", SETTING_BOOL, SIDE, AT(watch_enabled), "true", 0, 0, NULL,
      "Watch for changes (not in the observe profile)"},
     {"watch.paths", SETTING_NAMES, SIDE | WATCH, AT(watch_paths), "", 0, CONFIG_NAMES_MAX, NULL,

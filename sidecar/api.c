@@ -10,6 +10,7 @@
 #include "lib/json.h"
 #include "lib/parse.h"
 #include "sidecar/api_changes.h"
+#include "sidecar/api_locks.h"
 #include "sidecar/api_metrics.h"
 #include "sidecar/api_socket.h"
 #include "sidecar/api_status.h"
@@ -21,6 +22,7 @@ struct api {
     struct api_socket socket;
     struct http_server *server;
     struct api_changes *changes;
+    struct api_locks *locks;
     size_t n_uids; /* 0: everybody who may connect */
     uid_t uids[CONFIG_NAMES_MAX];
 };
@@ -96,6 +98,14 @@ static bool is_allowed(const struct api *api, uid_t uid)
     return false;
 }
 
+/* Locks have their names in the path. */
+static bool is_about_locks(const char *path)
+{
+    const char prefix[] = "/v1/locks";
+    size_t n = sizeof(prefix) - 1;
+    return strncmp(path, prefix, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
 static const struct route *find_route(const struct http_head *head, bool *ret_path_exists)
 {
     *ret_path_exists = false;
@@ -130,12 +140,14 @@ static void on_request(void *arg, struct http_request *request)
     if (!is_allowed(api, request->peer.uid))
         http_error(request, 403, "add it to api.uids", "uid %u (pid %d) may not use this API",
                    request->peer.uid, request->peer.pid);
+    else if (is_about_locks(head->path))
+        api_locks_serve(api->locks, request);
     else if (!route && path_exists)
         http_error(request, 405, "use GET", "%s is not possible on %.128s", head->method,
                    head->path);
     else if (!route)
         http_error(request, 404,
-                   "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics",
+                   "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks",
                    "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);
@@ -212,12 +224,15 @@ int api_open(const struct api_sources *from, struct api **ret_api, struct error 
                 ? error_set(err, EINVAL, "api.uids: \"%s\" is not a numeric user id",
                             uids->names[api->n_uids])
                 : api_changes_open(from, &api->changes);
+    if (r == 0)
+        r = api_locks_open(from, &api->locks);
     if (r == -ENOMEM)
         error_set(err, ENOMEM, "no memory for the API");
     if (r == 0)
         r = listen_and_serve(api, err);
     if (r < 0) {
         api_changes_close(api->changes);
+        api_locks_close(api->locks);
         free(api);
         return r;
     }

@@ -132,7 +132,7 @@ static int lock_slot(struct search *s, uint32_t *ret_last_epoch, struct error *e
                      place->path);
 }
 
-static int check_version(const struct search *s, struct error *err)
+static int check_version(struct search *s, struct error *err)
 {
     struct version_root root;
     struct version version;
@@ -144,7 +144,11 @@ static int check_version(const struct search *s, struct error *err)
     if (r == -ENOENT)
         r = version_create(s->state_fd, &root, s->on_nfs, s->place->settings->state_gid, &version,
                            err);
-    return r == 0 ? version_check(&version, &root, err) : r;
+    if (r == 0)
+        r = version_check(&version, &root, err);
+    if (r == 0)
+        s->member.generation = (uint64_t)version.generation;
+    return r;
 }
 
 /* Behind every epoch that was used, on whatever evidence. */

@@ -28,6 +28,7 @@ struct membership {
     int fd; /* the slot is written through this description or not at all */
     unsigned slot;
     uint32_t epoch;
+    uint64_t generation; /* of the state directory */
     bool unclean;    /* the last owner died, and may have left something untold */
     int twin;        /* the slot of another task with this name; -1 */
     int64_t sent_ms; /* it was held then */

@@ -43,13 +43,14 @@ struct mount_work {
     struct event *files_event, *locks_event;
     struct chores chores;
     struct backoff make_backoff;
-    bool begun, made, has_slot, stopping, cleaned;
+    bool begun, made, has_slot, stopping, ending, cleaned;
     struct membership member;     /* while has_slot */
     bool state_nfs, state_usable; /* what the state directory lies on */
     struct janitor janitor;       /* a chore's while that is in flight */
     uint64_t poll_sent_ms;        /* of the last of efs-watch's polls that was counted as a probe */
 
     struct lease *lease;
+    struct mount_locks *mount_locks; /* NULL: there are none */
     struct feed *feed;
     struct watcher *watcher;
     struct metric_group *metrics;

@@ -5,6 +5,7 @@
 #include "lib/mountinfo.h"
 #include "lib/share/journal.h"
 #include "sidecar/mount_chores.h"
+#include "sidecar/mount_locks.h"
 
 enum {
     LEASE_QUEUE = 4,
@@ -59,6 +60,11 @@ static void slot_fenced(void *arg)
     struct mount_work *work = arg;
     if (work->lease)
         lease_fenced(work->lease);
+}
+
+static void peer_says(void *arg, const struct watch_notice *notice)
+{
+    mount_locks_hear(arg, notice);
 }
 
 /* Where the state lies on the mount itself, the feed's polls tell all that a probe would. */
@@ -148,6 +154,8 @@ int mount_member_open(struct mount_work *work)
     if (!work->coordinates)
         return 0;
     int r = open_lease(work);
+    if (r == 0 && work->lease)
+        r = mount_locks_open(work);
     if (r < 0 || !settings->watch_enabled)
         return r;
     const struct watcher_options options = {
@@ -158,6 +166,7 @@ int mount_member_open(struct mount_work *work)
         .conditions = &work->conditions,
         .wants_slot = work->lease != NULL,
         .fenced = slot_fenced,
+        .notice = peer_says,
         .arg = work,
     };
     return watcher_new(&options, &work->watcher);
@@ -195,6 +204,7 @@ void mount_member_follow(struct mount_work *work)
     if (work->stopping && work->cleaned && (!work->watcher || watcher_stopped(work->watcher)))
         lease_stop(work->lease, !work->watcher || watcher_told_all(work->watcher));
     lease_tick(work->lease);
+    mount_locks_follow(work);
 }
 
 void mount_member_stop(struct mount_work *work)

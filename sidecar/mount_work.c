@@ -7,12 +7,13 @@
 
 #include "lib/clock.h"
 #include "sidecar/mount_chores.h"
+#include "sidecar/mount_locks.h"
 #include "sidecar/mount_member.h"
 #include "sidecar/taskdirs.h"
 
 enum {
     FILE_THREADS = 2, /* a canary that hangs leaves one for the others */
-    FILE_QUEUE = 16,
+    FILE_QUEUE = 64,
 };
 
 /* ---- what follows from what is known ---- */
@@ -91,6 +92,7 @@ static void count(struct mount_work *work)
         count_feed(work, &watch);
     }
     count_own(work, &watch.child);
+    mount_locks_count(work);
 }
 
 static void follow(struct mount_work *work)
@@ -100,8 +102,13 @@ static void follow(struct mount_work *work)
     if (work->watcher)
         watcher_allow(work->watcher, mount_is_usable(&work->facts) && work->facts.answered &&
                                          !work->facts.probe.code && work->facts.stalled_ms == 0);
+    if (work->stopping && !work->ending && mount_locks_are_free(work)) {
+        work->ending = true;
+        mount_chores_plan_clean(work);
+        mount_member_stop(work);
+    }
     mount_chores_start_due(work);
-    if (work->stopping)
+    if (work->ending)
         mount_chores_check_clean(work);
     mount_member_follow(work);
 }
@@ -262,6 +269,11 @@ void mount_work_status(const struct mount_work *work, struct mount_status *ret_s
         watcher_status(work->watcher, &ret_status->watch);
 }
 
+struct locks *mount_work_locks(const struct mount_work *work)
+{
+    return mount_locks_of(work);
+}
+
 struct feed *mount_work_feed(const struct mount_work *work)
 {
     return work->feed;
@@ -277,8 +289,7 @@ void mount_work_stop(struct mount_work *work)
     if (work->stopping)
         return;
     work->stopping = true;
-    mount_chores_plan_clean(work);
-    mount_member_stop(work);
+    mount_locks_stop(work); /* those that are held are kept, and the rest with them */
     follow(work);
 }
 
@@ -298,6 +309,8 @@ int mount_work_close(struct mount_work *work, int64_t timeout_ms)
     int r = work_pool_close(work->files, timeout_ms);
     if (work_pool_close(work->locks, clock_poll_timeout(until_ms)) < 0 || r < 0)
         return -EBUSY; /* a worker still has it */
+    if (mount_locks_close(work, clock_poll_timeout(until_ms)) < 0)
+        return -EBUSY;
     lease_free(work->lease);
     feed_free(work->feed);
     free(work->source);

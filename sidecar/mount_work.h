@@ -25,6 +25,7 @@
 #include "sidecar/mount_status.h"
 
 struct mount_work;
+struct locks;
 
 struct mount_work_options {
     struct event_base *base;
@@ -44,6 +45,7 @@ void mount_work_relist(struct mount_work *work, struct mountinfo *table);
 void mount_work_tick(struct mount_work *work);
 
 void mount_work_status(const struct mount_work *work, struct mount_status *ret_status);
+struct locks *mount_work_locks(const struct mount_work *work); /* NULL: there are none */
 struct feed *mount_work_feed(const struct mount_work *work);
 const struct conditions *mount_work_conditions(const struct mount_work *work);
 

@@ -15,6 +15,7 @@
 enum { TICK_MS = 1000 };
 
 struct mounts {
+    const struct settings *settings;
     struct health *health;
     size_t n;
     struct mount_work *works[CONFIG_MOUNTS_MAX];
@@ -117,6 +118,7 @@ int mounts_open(struct event_base *base, const struct settings *settings, struct
     struct mounts *mounts = calloc(1, sizeof(*mounts));
     if (!mounts)
         return error_set(err, ENOMEM, "there is no memory for the mounts");
+    mounts->settings = settings;
     mounts->health = health;
     struct mount_work_options options = {
         .base = base,
@@ -152,6 +154,16 @@ size_t mounts_count(const struct mounts *mounts)
 void mounts_status(const struct mounts *mounts, size_t i, struct mount_status *ret_status)
 {
     mount_work_status(mounts->works[i], ret_status);
+}
+
+const char *mounts_path(const struct mounts *mounts, size_t i)
+{
+    return mounts->settings->mounts.mounts[i].path;
+}
+
+struct locks *mounts_locks(const struct mounts *mounts, size_t i)
+{
+    return mount_work_locks(mounts->works[i]);
 }
 
 struct feed *mounts_feed(const struct mounts *mounts, size_t i)
