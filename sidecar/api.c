@@ -146,9 +146,10 @@ static void on_request(void *arg, struct http_request *request)
         http_error(request, 405, "use GET", "%s is not possible on %.128s", head->method,
                    head->path);
     else if (!route)
-        http_error(request, 404,
-                   "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks",
-                   "there is no %.128s", head->path);
+        http_error(
+            request, 404,
+            "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks",
+            "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);
     else if (check_body(request, &err) < 0)
@@ -247,5 +248,6 @@ void api_close(struct api *api)
     api_socket_remove(&api->socket);
     http_close(api->server);
     api_changes_close(api->changes);
+    api_locks_close(api->locks);
     free(api);
 }

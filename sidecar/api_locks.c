@@ -66,9 +66,8 @@ static json_t *holder_json(const struct lock_record *holder)
     if (!holder)
         return json_null();
     return json_pack("{s:o, s:o, s:o, s:s, s:s}", "task", json_string_lossy(holder->task), "zone",
-                     json_string_lossy(holder->zone), "purpose",
-                     json_string_lossy(holder->purpose), "token",
-                     lock_token_format(&holder->token, token), "since",
+                     json_string_lossy(holder->zone), "purpose", json_string_lossy(holder->purpose),
+                     "token", lock_token_format(&holder->token, token), "since",
                      clock_format(holder->since_wall_ms, since));
 }
 
@@ -145,9 +144,7 @@ static const struct lock_client_ops client_ops = {
 
 /* ---- connections ---- */
 
-static void on_drained(void *arg)
-{
-}
+static void on_drained(void *arg) {}
 
 static void on_closed(void *arg)
 {
@@ -200,8 +197,9 @@ static struct locks *find_locks(const struct api_locks *api, const char *mount, 
         if (locks && (!mount || strcmp(mounts_path(mounts, i), mount) == 0))
             return locks;
     }
-    error_set(err, ENOENT, "%s has no locks: the profile must be coordinate or cache, and the "
-                           "mount one that can be written or have a state.mount",
+    error_set(err, ENOENT,
+              "%s has no locks: the profile must be coordinate or cache, and the "
+              "mount one that can be written or have a state.mount",
               mount ? mount : "no mount");
     return NULL;
 }
@@ -284,8 +282,7 @@ static void serve_request(struct api_locks *api, struct http_request *request, c
     if (r < 0)
         refuse(request, r, &err);
     else
-        http_stream_begin(request, "application/x-ndjson", &ops, stream,
-                          &take_ptr(stream)->http);
+        http_stream_begin(request, "application/x-ndjson", &ops, stream, &take_ptr(stream)->http);
 }
 
 static struct lock_hold *find_hold(const struct api_locks *api, const char *id)
@@ -307,8 +304,7 @@ static struct lock_hold *find_hold(const struct api_locks *api, const char *id)
 static void serve_release(struct api_locks *api, struct http_request *request, const char *name)
 {
     static const char *const names[] = {"hold", "done", "exit_status", NULL};
-    static const struct http_stream_ops ops = {.drained = on_drained,
-                                               .closed = on_releaser_closed};
+    static const struct http_stream_ops ops = {.drained = on_drained, .closed = on_releaser_closed};
     struct http_query query;
     struct error err = {0};
     bool done = false;

@@ -12,8 +12,8 @@
  *     POST /v1/locks/NAME/release?hold=HEX&done=&exit_status=    {"released":true} when it is
  *     GET /v1/locks
  *
- * Times ending in _ms are CLOCK_BOOTTIME of this host. Only the client's word (release) gives a lock
- * back at once; after a connection that just closed it is kept until the last valid_until_ms.
+ * Times ending in _ms are CLOCK_BOOTTIME of this host. Only the client's word (release) gives a
+ * lock back at once; after a connection that just closed it is kept until the last valid_until_ms.
  *
  * Ownership: streams belong to the list and end with their connections. Threads: loop thread only.
  */

@@ -103,7 +103,7 @@ int locks_request(struct locks *locks, const struct lock_request *request,
                   const struct lock_client_ops *ops, void *arg, struct lock_hold **ret_hold,
                   struct error *err);
 uint64_t lock_hold_id(const struct lock_hold *hold);
-void *lock_hold_arg(const struct lock_hold *hold); /* NULL: it was abandoned */
+void *lock_hold_arg(const struct lock_hold *hold);        /* NULL: it was abandoned */
 bool lock_hold_is_released(const struct lock_hold *hold); /* ended() comes */
 struct lock_hold *locks_find_hold(struct locks *locks, uint64_t id);
 

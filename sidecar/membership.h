@@ -29,9 +29,9 @@ struct membership {
     unsigned slot;
     uint32_t epoch;
     uint64_t generation; /* of the state directory */
-    bool unclean;    /* the last owner died, and may have left something untold */
-    int twin;        /* the slot of another task with this name; -1 */
-    int64_t sent_ms; /* it was held then */
+    bool unclean;        /* the last owner died, and may have left something untold */
+    int twin;            /* the slot of another task with this name; -1 */
+    int64_t sent_ms;     /* it was held then */
 };
 
 int membership_take(const struct place *place, bool on_nfs, struct membership *ret_member,

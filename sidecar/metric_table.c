@@ -120,6 +120,16 @@ const struct metric metrics_table[METRIC_N] = {
     [METRIC_ANNOUNCE_PENDING] = {"FeedAnnouncePending", UNIT_COUNT, MOUNT_GAUGE, MORE,
                                  "Changes that other tasks are still to be told of"},
 
+    [METRIC_LOCKS_LOST] = {"LocksLost", PER_MOUNT, CORE,
+                           "Locks that were lost, or could not be proven, while they were held"},
+    [METRIC_LOCKS_HELD] = {"LocksHeld", UNIT_COUNT, MOUNT_GAUGE, MORE, "Locks held by this task"},
+    [METRIC_LOCKS_WAITING] = {"LocksWaiting", UNIT_COUNT, MOUNT_GAUGE, MORE,
+                              "Clients of this task that wait for a lock"},
+    [METRIC_LOCKS_GRANTED] = {"LocksGranted", PER_MOUNT, MORE, "Locks granted to this task"},
+    [METRIC_LOCK_FENCE_WAITS] =
+        {"LockFenceWaits", PER_MOUNT, MORE,
+         "Times that the promise of a holder which vanished was waited out"},
+
     [METRIC_HEARTBEAT] = {"Heartbeat", UNIT_COUNT, COUNTER, OF_ALL, CORE,
                           "1 per interval in which the sidecar's loop lived"},
     [METRIC_LOOP_LAG] = {"LoopLag", MS, METRIC_PEAK, OF_ALL, MORE,
@@ -170,6 +180,7 @@ const char *const metric_alarms[METRIC_N] = {
     [METRIC_FEED_STALENESS] =
         "Maximum > 60000 in 3 of 3 minutes: the board cannot be read, changes of others come late",
     [METRIC_FEED_GAPS] = "Sum > 0 again and again: raise feed.segments on the task that writes",
+    [METRIC_LOCKS_LOST] = "Sum > 0: a command under a lock was ended",
     [METRIC_HEARTBEAT] = "Sum < 1 in 5 of 5 minutes, missing data breaching: no sidecar lives",
     [METRIC_LOOP_LAG] = "Maximum > 5000 in 3 of 3 minutes: too little processor time",
     [METRIC_CREDENTIALS_LEFT] = "Minimum < 300",

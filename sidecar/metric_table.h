@@ -72,6 +72,12 @@ enum metric_id {
     METRIC_FEED_POLLS,
     METRIC_ANNOUNCED,
     METRIC_ANNOUNCE_PENDING,
+    /* of a mount: its locks */
+    METRIC_LOCKS_LOST,
+    METRIC_LOCKS_HELD,
+    METRIC_LOCKS_WAITING,
+    METRIC_LOCKS_GRANTED,
+    METRIC_LOCK_FENCE_WAITS,
     /* of the process */
     METRIC_HEARTBEAT,
     METRIC_LOOP_LAG, /* ms */

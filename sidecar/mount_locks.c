@@ -38,9 +38,7 @@ static int open_pool(struct mount_work *work, unsigned n_threads, struct work_po
 }
 
 /* It only shortens the peers' wait: nobody waits for the answer. */
-static void told(void *arg, int result, uint64_t sequence)
-{
-}
+static void told(void *arg, int result, uint64_t sequence) {}
 
 static void on_released(void *arg, const char *name, uint64_t n)
 {
