@@ -43,7 +43,7 @@ struct watch {
     const struct guard_options *options;
     int fd, signal_fd;
     pid_t command; /* 0: it is reaped */
-    int64_t valid_until_ms;
+    int64_t valid_until_ms, grace_ms;
     bool ending, killing; /* all get SIGTERM, all get SIGKILL */
 };
 
@@ -103,7 +103,7 @@ static int64_t check_time(struct watch *watch)
     if (watch->options->on_lost == GUARD_IGNORE)
         return CLOCK_NEVER;
     int64_t now_ms = clock_now_ms();
-    if (now_ms >= watch->valid_until_ms - GUARD_GRACE_MS)
+    if (now_ms >= watch->valid_until_ms - watch->grace_ms)
         end_all(watch);
     if (now_ms >= watch->valid_until_ms)
         watch->killing = true;
@@ -111,7 +111,7 @@ static int64_t check_time(struct watch *watch)
         signal_all(watch, SIGKILL);
         return now_ms + KILL_AGAIN_MS;
     }
-    return watch->ending ? watch->valid_until_ms : watch->valid_until_ms - GUARD_GRACE_MS;
+    return watch->ending ? watch->valid_until_ms : watch->valid_until_ms - watch->grace_ms;
 }
 
 /* false: nobody is left. */
@@ -219,7 +219,9 @@ static _Noreturn void become_guard(const struct guard_options *options, int fd,
 {
     struct watch watch = {.options = options, .fd = fd, .valid_until_ms = options->valid_until_ms};
     sigset_t all;
+    int64_t fifth_ms = (options->valid_until_ms - clock_now_ms()) / 5;
     pid_t group = getpgrp();
+    watch.grace_ms = fifth_ms < GUARD_GRACE_MS ? fifth_ms : GUARD_GRACE_MS;
     close_private(fd);
     setpgid(0, 0); /* what is typed at the terminal is not for the guard */
     prctl(PR_SET_NAME, "efsctl-guard");

@@ -29,7 +29,7 @@
 #include "lib/error.h"
 
 enum {
-    GUARD_GRACE_MS = 5000,
+    GUARD_GRACE_MS = 5000, /* at most, and a fifth of the time that it began with */
     GUARD_NOT_FOUND = 127, /* what a command that cannot be run exits with, as in a shell */
     GUARD_NOT_RUN = 126,
 };

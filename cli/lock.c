@@ -153,13 +153,15 @@ static int on_event(struct locked *l, const json_t *event)
     return 0; /* a newer sidecar may say more */
 }
 
-/* The sidecar is gone, or does not speak any more: what was promised holds, and no longer. */
+/* The sidecar is gone, or does not speak any more: what was promised holds, and no longer. The
+ * guard sees to that. */
 static void lose_sidecar(struct locked *l)
 {
     client_close(l->client);
     l->client = NULL;
-    if (l->granted && !l->ended)
-        on_lost(l, "the sidecar is gone, so the lock cannot be proven any more");
+    if (l->granted && !l->ended && !l->gone)
+        say(l, "the sidecar is gone: the command may run until the lock's time is up, then it is "
+               "ended");
 }
 
 static int take_events(struct locked *l)
@@ -247,6 +249,9 @@ static void tell_family(struct locked *l)
 static int follow(struct locked *l)
 {
     l->tell_family_ms = CLOCK_NEVER;
+    int first = take_events(l); /* what came with the head of the answer */
+    if (first != 0 && !l->guard)
+        return first;
     while (!l->gone && !(l->ended && !l->granted)) {
         struct pollfd fds[] = {
             {.fd = l->signal_fd, .events = POLLIN},

@@ -103,7 +103,7 @@ static const struct setting table[] = {
      "How often this task's slot on the board is proven to be held (one GETATTR and one READ) "
      "while "
      "nothing is held under it"},
-    {"lease.fence", SETTING_DURATION, SIDE, AT(fence_ms), "30s", 5 * SECOND, 10 * MINUTE, NULL,
+    {"lease.fence", SETTING_DURATION, SIDE, AT(fence_ms), "30s", 10 * SECOND, 10 * MINUTE, NULL,
      "How long after its last proof a host that lost its locks may still act; the others wait that "
      "long before they take over what it held"},
 

@@ -299,6 +299,14 @@ void locks_count(const struct locks *locks, struct lock_counts *ret_counts)
 
 /* ---- the whole ---- */
 
+void locks_check(const struct settings *settings, struct config_report *report)
+{
+    if (settings->lock_proof_interval_ms > settings->fence_ms / 3)
+        config_error(report,
+                     "lock.proof_interval: it must be at most a third of lease.fence, or a lock "
+                     "is lost with the first proof that comes late");
+}
+
 int locks_new(const struct locks_options *options, struct locks **ret_locks)
 {
     struct locks *locks = calloc(1, sizeof(*locks));

@@ -92,6 +92,9 @@ struct lock_counts {
 struct locks;
 struct lock_hold;
 
+/* Tell all that is wrong with the settings of locks. */
+void locks_check(const struct settings *settings, struct config_report *report);
+
 int locks_new(const struct locks_options *options, struct locks **ret_locks);
 void locks_free(struct locks *locks); /* NULL is fine */
 

@@ -11,6 +11,7 @@
 #include "lib/settings.h"
 #include "sidecar/api.h"
 #include "sidecar/daemon.h"
+#include "sidecar/locks.h"
 #include "sidecar/metrics.h"
 #include "sidecar/reactions.h"
 
@@ -79,6 +80,7 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
         config_error(report, "run_dir: it must not be empty");
     api_check(settings, report);
     metrics_check(settings, report);
+    locks_check(settings, report);
     reactions_check(settings, report);
     return report->n_errors ? -EINVAL : 0;
 }
