@@ -136,8 +136,9 @@ static int setup(void **state)
     strcpy(root, "/tmp/test_locks.XXXXXX");
     if (!mkdtemp(root) || chdir(root) < 0 || mkdir(".efs-sidecar", 0755) < 0)
         return -1;
-    static char state_dir[] = ".efs-sidecar", task_name[] = "me";
-    settings = (struct settings){.state_dir = state_dir, .state_gid = -1, .task_name = task_name};
+    static char state_dir[] = ".efs-sidecar", task_name[] = "me", none[] = "";
+    settings = (struct settings){
+        .state_dir = state_dir, .state_mount = none, .state_gid = -1, .task_name = task_name};
     place = (struct place){.settings = &settings, .path = root, .name = "t", .writable = true};
     base = event_base_new();
     calls = open_pool(&events[0]);
