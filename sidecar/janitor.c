@@ -28,6 +28,7 @@ void janitor_init(struct janitor *janitor, const struct place *place, int64_t re
     *janitor = (struct janitor){
         .place = place,
         .retention_ms = retention_ms,
+        .state_fd = -1,
         .lock_fd = -1,
         .board_fd = -1,
         .dead = {.fd = -1},
@@ -51,25 +52,33 @@ void janitor_release(struct janitor *janitor)
     close_one(&janitor->dead.fd);
     close_one(&janitor->board_fd);
     close_one(&janitor->lock_fd);
+    close_one(&janitor->state_fd);
 }
 
 /* ---- election ---- */
 
-static int get_elected(struct janitor *janitor, int state_fd)
+static int open_lock(struct janitor *janitor)
 {
-    _cleanup_close_ int fd = -1, board_fd = -1;
+    _cleanup_close_ int fd = -1;
     const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | (janitor->on_nfs ? O_DIRECT : 0);
-    int r = fs_open_beneath(state_fd, LAYOUT_JANITOR, flags, LAYOUT_FILE_MODE, &fd);
+    int r = fs_open_beneath(janitor->state_fd, LAYOUT_JANITOR, flags, LAYOUT_FILE_MODE, &fd);
     if (r == 0)
         r = layout_share(fd, LAYOUT_FILE_MODE, janitor->place->settings->state_gid);
     if (r == 0)
-        r = ofd_lock(fd, F_WRLCK, 0, 0);
+        janitor->lock_fd = take_fd(&fd);
+    return r;
+}
+
+/* The file stays open, so that who is not elected asks with one call a round. */
+static int get_elected(struct janitor *janitor)
+{
+    int r = janitor->lock_fd < 0 ? open_lock(janitor) : 0;
     if (r == 0)
-        r = board_open(state_fd, janitor->on_nfs, &board_fd);
+        r = ofd_lock(janitor->lock_fd, F_WRLCK, 0, 0);
+    if (r == 0)
+        r = board_open(janitor->state_fd, janitor->on_nfs, &janitor->board_fd);
     if (r < 0)
         return r;
-    janitor->lock_fd = take_fd(&fd);
-    janitor->board_fd = take_fd(&board_fd);
     memset(janitor->free_ms, 0, sizeof(janitor->free_ms));
     janitor->n_journals = 0;
     janitor->swept_ms = 0;
@@ -155,11 +164,11 @@ static void read_task(struct janitor_dead *dead, int state_fd)
 }
 
 /* On a descriptor of its own, so that closing it frees this slot and no other. */
-static int take(struct janitor *janitor, int state_fd, unsigned i, uint32_t epoch)
+static int take(struct janitor *janitor, unsigned i, uint32_t epoch)
 {
     _cleanup_close_ int fd = -1;
     struct slot now;
-    int r = board_open(state_fd, janitor->on_nfs, &fd);
+    int r = board_open(janitor->state_fd, janitor->on_nfs, &fd);
     if (r == 0)
         r = ofd_lock(fd, F_WRLCK, (off_t)i * BOARD_SLOT_BYTES, BOARD_SLOT_BYTES);
     if (r == 0)
@@ -169,18 +178,18 @@ static int take(struct janitor *janitor, int state_fd, unsigned i, uint32_t epoc
     if (now.state != SLOT_JOINED || now.epoch != epoch)
         return 0; /* somebody came and left meanwhile */
     janitor->dead = (struct janitor_dead){.fd = take_fd(&fd), .slot = i, .was = now};
-    read_task(&janitor->dead, state_fd);
+    read_task(&janitor->dead, janitor->state_fd);
     return 0;
 }
 
-static int find_dead(struct janitor *janitor, int state_fd)
+static int find_dead(struct janitor *janitor)
 {
     for (unsigned i = 0; i < BOARD_SLOTS && janitor->dead.fd < 0; i++) {
         if (i == janitor->own_slot || janitor->slots[i].state != SLOT_JOINED)
             continue;
         int r = is_over(janitor, i);
         if (r > 0)
-            r = take(janitor, state_fd, i, janitor->slots[i].epoch);
+            r = take(janitor, i, janitor->slots[i].epoch);
         if (r < 0)
             return r;
     }
@@ -188,14 +197,14 @@ static int find_dead(struct janitor *janitor, int state_fd)
 }
 
 /* The peers know what they have to. Its file first: whoever takes the slot writes its own. */
-static int bury(struct janitor *janitor, int state_fd)
+static int bury(struct janitor *janitor)
 {
     struct janitor_dead *dead = &janitor->dead;
     char name[sizeof(LAYOUT_MEMBERS) + 32];
     struct slot slot = dead->was;
     int r = 0;
     snprintf(name, sizeof(name), LAYOUT_MEMBERS "/%u.json", dead->slot);
-    if (unlinkat(state_fd, name, 0) < 0 && errno != ENOENT)
+    if (unlinkat(janitor->state_fd, name, 0) < 0 && errno != ENOENT)
         r = -errno;
     slot.state = SLOT_LEFT;
     if (r == 0)
@@ -272,13 +281,13 @@ static int sweep_one(struct janitor *janitor, int feed_fd, const char *name, uns
     return 0;
 }
 
-static int sweep_journals(struct janitor *janitor, int state_fd)
+static int sweep_journals(struct janitor *janitor)
 {
     unsigned budget = JANITOR_UNLINKS;
     if (janitor->swept_ms && clock_now_ms() - janitor->swept_ms < SWEEP_MS)
         return 0;
     _cleanup_close_ int feed_fd = -1;
-    int r = fs_open_beneath(state_fd, LAYOUT_FEED, O_RDONLY | O_DIRECTORY, 0, &feed_fd);
+    int r = fs_open_beneath(janitor->state_fd, LAYOUT_FEED, O_RDONLY | O_DIRECTORY, 0, &feed_fd);
     if (r < 0)
         return r;
     int listing = dup(feed_fd);
@@ -294,29 +303,30 @@ static int sweep_journals(struct janitor *janitor, int state_fd)
 
 /* ---- */
 
-static int clear_up(struct janitor *janitor, int state_fd)
+static int clear_up(struct janitor *janitor)
 {
-    int r = janitor->lock_fd < 0 ? get_elected(janitor, state_fd) : 0;
+    int r = janitor->board_fd < 0 ? get_elected(janitor) : 0;
     if (r == 0 && janitor->dead.fd >= 0 && janitor->told)
-        r = bury(janitor, state_fd);
+        r = bury(janitor);
     close_one(&janitor->dead.fd);
     janitor->told = false;
     if (r == 0)
         r = read_board(janitor);
     if (r == 0)
-        r = find_dead(janitor, state_fd);
-    return r == 0 ? sweep_journals(janitor, state_fd) : r;
+        r = find_dead(janitor);
+    return r == 0 ? sweep_journals(janitor) : r;
 }
 
 int janitor_round(struct janitor *janitor, struct error *err)
 {
-    _cleanup_close_ int state_fd = -1;
     janitor->due_ms = clock_now_ms() + JANITOR_INTERVAL_MS;
-    int r = place_open_state(janitor->place, &state_fd, err);
+    int r = 0;
+    if (janitor->state_fd < 0)
+        r = place_open_state(janitor->place, &janitor->state_fd, err);
     if (r < 0)
         return r;
-    r = clear_up(janitor, state_fd);
-    if (r == 0 || (r == -EAGAIN && janitor->lock_fd < 0))
+    r = clear_up(janitor);
+    if (r == 0 || (r == -EAGAIN && janitor->board_fd < 0))
         return r;
     janitor_release(janitor);
     return error_set_errno(err, -r, "the state directory of %s cannot be cleared up",

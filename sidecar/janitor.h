@@ -59,9 +59,11 @@ struct janitor {
     bool on_nfs;       /* what the state lies on: to be set before a round */
     int64_t retention_ms;
 
-    int lock_fd, board_fd; /* -1: not elected */
-    int64_t due_ms;        /* the next round */
-    int64_t swept_ms;      /* when the journals were last looked at */
+    int state_fd;     /* kept, as all of them are: a round costs what it asks */
+    int lock_fd;      /* the lock's file; -1: not opened yet */
+    int board_fd;     /* -1: not elected */
+    int64_t due_ms;   /* the next round */
+    int64_t swept_ms; /* when the journals were last looked at */
     struct statx_timestamp board_mtime, board_ctime;
     bool read_again; /* the board moved a round ago: its times are coarse */
     struct slot slots[BOARD_SLOTS];
