@@ -18,9 +18,11 @@
 #include "lib/share/board.h"
 #include "lib/share/layout.h"
 #include "lib/test_hook.h"
+#include "watchers/parents.h"
 #include "watchers/peer.h"
 
 enum { SETTLE_MS = 2000 };
+_Static_assert(2 * PEERS_BATCH_RECORDS <= PARENTS_MAX, "a rename has two");
 
 struct item {
     TAILQ_ENTRY(item) link;
@@ -164,43 +166,9 @@ static int take_record(void *arg, const struct peer_record *record)
 
 /* ---- directories ---- */
 
-struct seen {
-    uint64_t hashes[4 * PEERS_BATCH_RECORDS];
-};
-
-/* Was this path not there before? Two of one hash are one in 2^64. */
-static bool is_first(struct seen *seen, const char *path, size_t length)
-{
-    uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (uint8_t)path[i]) * 0x100000001b3;
-    hash |= 1; /* 0 is free */
-    size_t i = (hash >> 8) % ARRAY_LEN(seen->hashes);
-    while (seen->hashes[i] != 0 && seen->hashes[i] != hash)
-        i = (i + 1) % ARRAY_LEN(seen->hashes);
-    bool first = seen->hashes[i] == 0;
-    seen->hashes[i] = hash;
-    return first;
-}
-
-/* See what the server has in the directory of path. If it is gone, its own record says so. */
-static void sync_parent(const struct peers *p, const char *path, struct seen *seen)
-{
-    char parent[CHANGE_PATH_MAX + 1] = ".";
-    const char *slash = strrchr(path, '/');
-    struct statx now;
-    _cleanup_close_ int fd = -1;
-    if (slash)
-        snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
-    if (!is_first(seen, parent, strlen(parent)))
-        return;
-    if (fs_open_beneath(p->options.root_fd, parent, O_PATH | O_DIRECTORY, 0, &fd) == 0)
-        statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_CTIME, &now);
-}
-
 static void sync_directories(const struct peers *p)
 {
-    struct seen seen = {0};
+    struct parents parents = {.root_fd = p->options.root_fd};
     const struct item *item;
     if (test_hook_omits("directory_sync"))
         return;
@@ -210,9 +178,9 @@ static void sync_directories(const struct peers *p)
         if (item->out.kind != PEERS_CHANGE ||
             change_decode(item->out.payload, item->out.length, &change) < 0)
             continue;
-        sync_parent(p, change.path, &seen);
+        parents_sync(&parents, change.path);
         if (change.op == CHANGE_RENAME)
-            sync_parent(p, change.from, &seen);
+            parents_sync(&parents, change.from);
     }
 }
 

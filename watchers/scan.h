@@ -43,6 +43,11 @@ void scan_moved(struct tracker *tracker, const struct dir *moved);
 int scan_step(struct tracker *tracker, int64_t until_ms);
 bool scan_is_idle(const struct tracker *tracker);
 
+/* scan_blind.c */
+
+/* What lies at name in dir is not watched: say so in the log, in the status and in the feed. */
+int scan_note_blind(struct tracker *tracker, struct dir *dir, const char *name, int code);
+
 /* Try again what was blind, when it is time and there is hope. */
 void scan_retry(struct tracker *tracker, int64_t now_ms);
 int64_t scan_retry_ms(const struct tracker *tracker); /* when it is time */
