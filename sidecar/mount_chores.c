@@ -83,14 +83,6 @@ static void note_answer(struct mount_work *work, int64_t took_us)
     metrics_observe(work->metrics, METRIC_PROBE_LATENCY, (double)took_us / 1000);
 }
 
-static void tell_state_path(struct mount_work *work, uint64_t root_inode)
-{
-    char path[PATH_MAX];
-    if (work->watcher && (place_state_path(&work->place, root_inode, path, sizeof(path)) < 0 ||
-                          watcher_set_state(work->watcher, path) < 0))
-        log_error("the path of the state directory of %s is too long", work->place.path);
-}
-
 static void done_probe(void *owner, const struct chore_call *call)
 {
     struct mount_work *work = owner;
@@ -106,7 +98,7 @@ static void done_probe(void *owner, const struct chore_call *call)
         plan(work, CHORE_PROBE, interval_ms);
     if (call->err.code)
         return;
-    tell_state_path(work, call->root_inode);
+    work->root_inode = call->root_inode;
     if (!work->begun)
         begin(work);
 }
@@ -114,6 +106,16 @@ static void done_probe(void *owner, const struct chore_call *call)
 static int run_make(struct chore_call *call)
 {
     return taskdirs_make(call->place, &call->err);
+}
+
+/* It is there now. */
+static void tell_state_path(struct mount_work *work)
+{
+    char path[PATH_MAX];
+    if (work->watcher &&
+        (place_state_path(&work->place, work->root_inode, path, sizeof(path)) < 0 ||
+         watcher_set_state(work->watcher, path) < 0))
+        log_error("the path of the state directory of %s is too long", work->place.path);
 }
 
 static void done_make(void *owner, const struct chore_call *call)
@@ -131,6 +133,7 @@ static void done_make(void *owner, const struct chore_call *call)
     }
     backoff_reset(&work->make_backoff);
     work->made = work->place.writable;
+    tell_state_path(work);
     lease_start(work->lease, work->state_nfs);
     if (work->place.writable)
         plan_canary(work, 0);

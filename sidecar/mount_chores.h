@@ -46,8 +46,9 @@ struct mount_work {
     bool begun, made, has_slot, stopping, ending, cleaned;
     struct membership member;     /* while has_slot */
     bool state_nfs, state_usable; /* what the state directory lies on */
-    struct janitor janitor;       /* a chore's while that is in flight */
-    uint64_t poll_sent_ms;        /* of the last of efs-watch's polls that was counted as a probe */
+    uint64_t root_inode;
+    struct janitor janitor; /* a chore's while that is in flight */
+    uint64_t poll_sent_ms;  /* of the last of efs-watch's polls that was counted as a probe */
 
     struct lease *lease;
     struct mount_locks *mount_locks; /* NULL: there are none */
