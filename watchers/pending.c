@@ -262,6 +262,10 @@ static int rename_entry(struct pending *p, struct dir *from_dir, const char *fro
     struct pending_entry *source = *find(p, from_dir, from_name, name_hash(from_dir, from_name));
     struct pending_entry *target = *find(p, dir, name, name_hash(dir, name));
     bool target_unknown = target && target->unknown;
+    enum change_op kept = 0;
+    if (target && flags & PENDING_PEER && target->origin < PENDING_FROM_PEER &&
+        target->op != CHANGE_DELETE)
+        kept = target->op; /* the rename was elsewhere: this may have come after it */
     if (target && target->op == CHANGE_DELETE && target->is_dir)
         seal(p, target);
     else if (target)
@@ -284,6 +288,8 @@ static int rename_entry(struct pending *p, struct dir *from_dir, const char *fro
     int r = record_rename(p, from_dir, from_name, dir, name, flags, ret);
     if (r == 0 && later)
         r = pending_note(p, dir, name, later, later_flags);
+    if (r == 0 && kept)
+        r = pending_note(p, dir, name, kept, flags & PENDING_IS_DIR);
     if (r == 0 && moved)
         move_notes_behind(p, moved);
     return r;

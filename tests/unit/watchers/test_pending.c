@@ -225,6 +225,12 @@ static void test_peer_renames(void **state)
     assert_int_equal(e->origin, PENDING_FROM_HERE);
     assert_null(e->peer);
     assert_told("rename g<f, modify g, ");
+    note(root, "g", CHANGE_MODIFY, 0); /* written here after it was replaced elsewhere */
+    assert_int_equal(pending_rename_peer(&pending, root, "f", root, "g", NULL, &change), 0);
+    assert_told("rename g<f, modify g, ");
+    note(root, "g", CHANGE_MODIFY, 0); /* replaced here */
+    rename_file(root, "f", root, "g");
+    assert_told("rename g<f, ");
     change.op = CHANGE_RESYNC;
     change.reason = CHANGE_REASON_PEER_DIED;
     assert_int_equal(pending_record_peer(&pending, &change), 0);
