@@ -293,19 +293,31 @@ static int apply_resync(struct tracker *t, const struct change *change)
     return 0;
 }
 
+/* Our own consumers hear of it again: it may be another file by now, or none, removed by a host
+ * that does not watch its directory yet. */
+static int tell_again(struct tracker *t, const struct finding *found)
+{
+    struct place place;
+    locate(t, found->path, &place);
+    if (place.verdict == SCOPE_OUT || !place.known)
+        return 0;
+    look(t, &place, &(struct change){.op = CHANGE_CREATE}, true);
+    if (place.exists && grace_is_told(&t->grace, found->path, place.now.ctime_ns))
+        return 0;
+    struct dir *child = wd_table_child(&t->dirs, place.dir, place.name);
+    bool is_dir = place.exists ? place.now.flags & CHANGE_IS_DIR : found->is_dir;
+    if (child && !place.exists)
+        wd_table_drop(&t->dirs, child);
+    return tracker_note(t, place.dir, place.name, place.exists ? CHANGE_CREATE : CHANGE_DELETE,
+                        is_dir ? PENDING_IS_DIR : 0);
+}
+
 int remote_found(struct tracker *t, int64_t now_ms)
 {
     struct finding *found;
     int r = 0;
     while (r == 0 && (found = grace_due(&t->grace, now_ms))) {
-        struct place place;
-        locate(t, found->path, &place);
-        if (place.known)
-            look(t, &place, &(struct change){.op = CHANGE_CREATE}, false);
-        /* Our own consumers hear of it again: it may be another file by now. */
-        if (place.exists && !grace_is_told(&t->grace, found->path, place.now.ctime_ns))
-            r = tracker_note(t, place.dir, place.name, CHANGE_CREATE,
-                             place.now.flags & CHANGE_IS_DIR ? PENDING_IS_DIR : 0);
+        r = tell_again(t, found);
         grace_remove(&t->grace, found);
     }
     return r;
