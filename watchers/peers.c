@@ -148,17 +148,13 @@ static int take_record(void *arg, const struct peer_record *record)
     struct peers *p = arg;
     const struct journal_record *in = &record->record;
     struct change change;
+    bool is_change = !record->gap && in->type == JOURNAL_CHANGE;
     int r = 0;
-    if (record->gap) {
+    if (record->gap || (is_change && change_decode(in->payload, in->length, &change) < 0)) {
         p->now.feed.gaps++;
         r = add_resync(p, record);
-    } else if (in->type == JOURNAL_NOTICE) {
-        r = add_item(p, PEERS_NOTICE, record, in->payload, in->length);
-    } else if (in->type == JOURNAL_CHANGE && change_decode(in->payload, in->length, &change) < 0) {
-        p->now.feed.gaps++;
-        r = add_resync(p, record);
-    } else if (in->type == JOURNAL_CHANGE && is_wanted(p, &change)) {
-        r = add_item(p, PEERS_CHANGE, record, in->payload, in->length);
+    } else if (is_change ? is_wanted(p, &change) : in->type == JOURNAL_NOTICE) {
+        r = add_item(p, is_change ? PEERS_CHANGE : PEERS_NOTICE, record, in->payload, in->length);
     }
     p->missed |= r < 0;
     return p->batch_count >= PEERS_BATCH_RECORDS;
@@ -314,7 +310,7 @@ static void set_polled(struct peers *p, int64_t sent_ms, int64_t sent_us)
 
 static int poll_board(struct peers *p, int64_t sent_ms)
 {
-    struct statx now;
+    struct statx now = {0};
     int64_t sent_us = clock_now_us();
     int r = open_board(p);
     if (r == 0)
