@@ -27,15 +27,6 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ hash >> 29;
 }
 
-static int64_t to_ns(struct statx_timestamp time)
-{
-    int64_t ns;
-    if (__builtin_mul_overflow(time.tv_sec, (int64_t)1000000000, &ns) ||
-        __builtin_add_overflow(ns, (int64_t)time.tv_nsec, &ns))
-        return time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
-}
-
 /* Never 0, which is "not known". */
 static uint32_t file_stamp(uint64_t size, int64_t mtime_ns, int64_t ctime_ns)
 {
@@ -45,13 +36,13 @@ static uint32_t file_stamp(uint64_t size, int64_t mtime_ns, int64_t ctime_ns)
 
 static uint32_t stamp_of(const struct statx *st)
 {
-    return file_stamp(st->stx_size, to_ns(st->stx_mtime), to_ns(st->stx_ctime));
+    return file_stamp(st->stx_size, change_time_ns(&st->stx_mtime), change_time_ns(&st->stx_ctime));
 }
 
 static uint64_t dir_stamp(const struct statx *st)
 {
-    return mix(mix(mix(1, st->stx_ino), (uint64_t)to_ns(st->stx_mtime)),
-               (uint64_t)to_ns(st->stx_ctime)) |
+    return mix(mix(mix(1, st->stx_ino), (uint64_t)change_time_ns(&st->stx_mtime)),
+               (uint64_t)change_time_ns(&st->stx_ctime)) |
            1;
 }
 
@@ -437,8 +428,8 @@ bool census_take(struct census *c, struct finding *finding, char *path, struct c
     }
     change.flags |= CHANGE_HAS_ATTRS;
     change.size = st.stx_size;
-    change.mtime_ns = to_ns(st.stx_mtime);
-    change.ctime_ns = to_ns(st.stx_ctime);
+    change.mtime_ns = change_time_ns(&st.stx_mtime);
+    change.ctime_ns = change_time_ns(&st.stx_ctime);
     *ret_change = change;
     if (dir && !(change.flags & CHANGE_IS_DIR) && !S_ISDIR(st.stx_mode))
         snapshot_put_file(c->snapshot, dir, name, inode_bits(st.stx_ino), stamp_of(&st));

@@ -45,7 +45,7 @@ static void add_peer(struct change *change, const struct pending_entry *entry)
 {
     const struct pending_peer *peer = entry->peer;
     if (entry->origin != PENDING_FROM_HERE) {
-        change->source = CHANGE_SOURCE_PEER;
+        change->source = peer->scanned ? CHANGE_SOURCE_SCAN : CHANGE_SOURCE_PEER;
         change->observer = peer->observer;
     }
     if (entry->origin != PENDING_FROM_PEER || !peer->has_attributes || change->op == CHANGE_DELETE)
