@@ -279,10 +279,12 @@ static void serve_request(struct api_locks *api, struct http_request *request, c
         r = error_set(&err, ENOMEM, "no memory");
     if (r == 0)
         r = locks_request(locks, &wanted, &client_ops, stream, &stream->hold, &err);
-    if (r < 0)
+    if (r < 0) {
         refuse(request, r, &err);
-    else
-        http_stream_begin(request, "application/x-ndjson", &ops, stream, &take_ptr(stream)->http);
+        return;
+    }
+    struct stream *kept = take_ptr(stream); /* belongs to the connection and the hold now */
+    http_stream_begin(request, "application/x-ndjson", &ops, kept, &kept->http);
 }
 
 static struct lock_hold *find_hold(const struct api_locks *api, const char *id)
