@@ -147,7 +147,7 @@ chaos-feed: all cluster-tools ## storms on two hosts with kills, cuts and restar
 	$(Q)cat $(BUILD)/chaos/feed/report
 
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
-CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail nfsprobe storm uml-xstate.so)
+CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfsprobe storm uml-xstate.so)
 CLUSTER_ARGS  ?=
 
 cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
@@ -156,12 +156,13 @@ cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (
 
 cluster-tools: $(CLUSTER_TOOLS)
 
-# To prove that the checker of the feed notices what is left out.
+# To prove that the checkers notice what is left out.
 cluster-hooks:
 	$(Q)$(MAKE) --no-print-directory HOOKS=1 BUILD=$(BUILD)-hooks $(BUILD)-hooks/efs-sidecar $(BUILD)-hooks/efs-watch
 
 $(BUILD)/tests/cluster-agent: $(call obj,tests/cluster/agent.c)
 $(BUILD)/tests/feedtail: $(call obj,tests/cluster/feedtail.c)
+$(BUILD)/tests/lockwork: $(call obj,tests/cluster/lockwork.c)
 $(BUILD)/tests/nfsprobe: $(call obj,tests/cluster/nfsprobe.c)
 $(BUILD)/tests/storm: $(call obj,tests/cluster/storm.c)
 $(CLUSTER_TOOLS): override SAN := # the programs under test are sanitized, not the tools

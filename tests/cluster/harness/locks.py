@@ -1,0 +1,70 @@
+"""What the lock_ scenarios share: sidecars with a short fence, and commands under locks."""
+
+import re
+
+from . import feed
+from .sidecar import Sidecar
+
+FENCE_S, MARGIN_S, LEASE_S = 10, 2, 10
+VALID_S = FENCE_S - MARGIN_S
+POLL_MS = 250  # a waiter asks at least as often
+SETTINGS = f"--lease-fence={FENCE_S}s --lock-proof-interval=2s {feed.POLL}"
+
+SIGN = re.compile(r"^([EBL]) \d+ (\d+) \d+ (\S+) (\d+)\.(\d+) (\d+)$", re.M)
+
+
+def start(cluster, hosts, options=""):
+    """A sidecar on each of so many hosts, with a slot."""
+    sidecars = []
+    for number in range(1, hosts + 1):
+        host = cluster.host(number)
+        host.mount()
+        sidecars.append(sidecar(host, options))
+    for each in sidecars:
+        each.wait("LocksReady", "True", "SlotHeld", 60)
+    return sidecars
+
+
+def sidecar(host, options=""):
+    return Sidecar(host, "/mnt/data", task=host.name, options=f"{SETTINGS} {options}", intervals=feed.INTERVALS)
+
+
+class Command:
+    """`efsctl lock NAME -- lockwork hold`: granted or waiting."""
+
+    def __init__(self, host, name, ms=60000, options="", stubborn=False):
+        self.host, self.name = host, name
+        self.process = host.spawn(f"exec efsctl lock {options} {name} -- lockwork hold {ms} {'stubborn' if stubborn else ''}")
+
+    def signs(self):
+        """(kind, CLOCK_BOOTTIME in ms, pid) of the signs of life that arrived."""
+        return [(m[1], int(m[2]) / 1000, int(m[6])) for m in SIGN.finditer(self.process.stdout)]
+
+    def entered(self, timeout=20):
+        """Waits until it runs; its token."""
+        found = self.process.wait_output(r"^E \d+ \d+ \d+ \S+ (\d+)\.(\d+) (\d+)$", timeout)
+        self.pid = int(found[3])
+        return int(found[1]), int(found[2])
+
+    def waits(self):
+        """Until it has been told to wait."""
+        self.process.wait_output("^efsctl: waiting for lock", 10)
+
+    def is_in(self):
+        return self.process.stdout.startswith("E ")
+
+    def ticks(self, which):
+        """Of the first (0) or last (-1) sign of life, by the counter that all machines share."""
+        return int(self.process.stdout.strip().splitlines()[which].split()[1])
+
+    def guard(self):
+        return int(self.host.run(["ps", "-o", "ppid=", "-p", str(self.pid)]).stdout)
+
+    def kill(self, name="KILL"):
+        self.host.run(["kill", f"-{name}", str(self.pid)])
+
+
+def listed(side, name):
+    """(seconds, entry) of GET /v1/locks."""
+    answer = side.get("/v1/locks")
+    return answer.seconds, next((lock for lock in answer.body["locks"] if lock["name"] == name), None)

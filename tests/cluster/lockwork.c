@@ -1,0 +1,164 @@
+/*
+ * lockwork: what runs under locks in scenarios, and what takes them again and again.
+ *
+ *	lockwork hold MS [stubborn]	the command under a lock: a line per sign of life, for MS
+ *					milliseconds; stubborn: SIGTERM does not end it
+ *	lockwork run SEED COUNT HOLD_MS NAME...
+ *					`efsctl lock` of one of the names, COUNT times (0: for
+ *					ever), held for up to HOLD_MS
+ *	lockwork pairs FILE COUNT	F_OFD_SETLK and unlock on an open file: microseconds
+ *					of each pair
+ *	lockwork flocks FILE COUNT	the same with flock(2)
+ *
+ * A sign of life is "KIND TICKS BOOT_US TICKS NAME TOKEN PID": KIND is E (enter), B (beat) or L
+ * (leave); the time stamp counter of the machine on which all kernels run is read before and after
+ * this kernel's CLOCK_BOOTTIME. It says when this process ran, whenever the line arrives.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+enum { BEAT_MS = 40, REFUSED_PAUSE_MS = 300 };
+
+extern char **environ;
+
+static int64_t boot_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static void nap(int64_t ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "lockwork: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static int64_t number(const char *text)
+{
+    char *end;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || value < 0) {
+        fprintf(stderr, "lockwork: %s is no number\n", text);
+        exit(64);
+    }
+    return value;
+}
+
+/* ---- the command ---- */
+
+static void sign(char kind)
+{
+    char line[512];
+    const char *name = getenv("EFS_LOCK_NAME"), *token = getenv("EFS_LOCK_TOKEN");
+    uint64_t before = __rdtsc();
+    int64_t us = boot_us();
+    uint64_t after = __rdtsc();
+    int length =
+        snprintf(line, sizeof(line), "%c %" PRIu64 " %" PRId64 " %" PRIu64 " %s %s %d\n", kind,
+                 before, us, after, name ? name : "-", token ? token : "-", (int)getpid());
+    if (write(STDOUT_FILENO, line, (size_t)length) != length)
+        exit(3);
+}
+
+static int hold(int64_t ms, bool stubborn)
+{
+    const int64_t until_us = boot_us() + ms * 1000;
+    int64_t left_ms;
+    prctl(PR_SET_NAME, "lockwork-held");
+    if (stubborn)
+        signal(SIGTERM, SIG_IGN);
+    sign('E');
+    while ((left_ms = (until_us - boot_us()) / 1000) > BEAT_MS) {
+        nap(BEAT_MS);
+        sign('B');
+    }
+    if (left_ms > 0)
+        nap(left_ms);
+    sign('L');
+    return 0;
+}
+
+/* ---- who wants locks ---- */
+
+static uint64_t next_random(uint64_t *state) /* xorshift64 */
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static int run(uint64_t seed, int64_t count, int64_t hold_ms, char **names, int n_names)
+{
+    uint64_t random = seed * 2685821657736338717ULL + 1;
+    for (int64_t i = 0; count == 0 || i < count; i++) {
+        char ms[32];
+        char *name = names[next_random(&random) % (uint64_t)n_names];
+        snprintf(ms, sizeof(ms), "%" PRIu64, 1 + next_random(&random) % (uint64_t)hold_ms);
+        char *argv[] = {"efsctl", "lock", "--wait=60s", name, "--", "lockwork", "hold", ms, NULL};
+        pid_t pid;
+        int status;
+        if ((errno = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ)) != 0)
+            fail(argv[0]);
+        if (waitpid(pid, &status, 0) < 0)
+            fail("waitpid");
+        if (status != 0) /* a sidecar that is being restarted, a fault */
+            nap(REFUSED_PAUSE_MS);
+    }
+    return 0;
+}
+
+/* ---- what the kernel's own locks cost ---- */
+
+static int pairs(const char *path, int64_t count, bool whole)
+{
+    struct flock lock = {.l_whence = SEEK_SET};
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        fail(path);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t start_us = boot_us();
+        lock.l_type = F_WRLCK;
+        if ((whole ? flock(fd, LOCK_EX) : fcntl(fd, F_OFD_SETLK, &lock)) < 0)
+            fail("lock");
+        lock.l_type = F_UNLCK;
+        if ((whole ? flock(fd, LOCK_UN) : fcntl(fd, F_OFD_SETLK, &lock)) < 0)
+            fail("unlock");
+        printf("%" PRId64 "\n", boot_us() - start_us);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 2 ? argv[1] : "";
+    if (strcmp(what, "hold") == 0 && argc <= 4)
+        return hold(number(argv[2]), argc == 4 && strcmp(argv[3], "stubborn") == 0);
+    if (strcmp(what, "run") == 0 && argc > 5)
+        return run((uint64_t)number(argv[2]), number(argv[3]), number(argv[4]), argv + 5, argc - 5);
+    if ((strcmp(what, "pairs") == 0 || strcmp(what, "flocks") == 0) && argc == 4)
+        return pairs(argv[2], number(argv[3]), *what == 'f');
+    fputs("usage: lockwork hold MS [stubborn] | run SEED COUNT HOLD_MS NAME... | pairs|flocks FILE "
+          "COUNT\n",
+          stderr);
+    return 64;
+}
