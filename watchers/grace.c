@@ -42,3 +42,9 @@ bool grace_found(struct grace *g, const struct change *change, int64_t due_ms)
     return !findings_is_full(&g->found) && findings_add(&g->found, change->path, change->op,
                                                         change->flags & CHANGE_IS_DIR, due_ms) == 0;
 }
+
+void grace_gone(struct grace *g, const char *path, bool is_dir, int64_t due_ms)
+{
+    if (!findings_is_full(&g->found))
+        findings_add(&g->found, path, CHANGE_DELETE, is_dir, due_ms);
+}

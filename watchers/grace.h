@@ -37,6 +37,10 @@ bool grace_is_told(const struct grace *grace, const char *path, int64_t ctime_ns
 /* False: there is no room. */
 bool grace_found(struct grace *grace, const struct change *change, int64_t due_ms);
 
+/* What was to be told was gone. If no event of this host says why, another host removed it where it
+ * may not watch yet, so only we can tell: it is looked at again when it is due. */
+void grace_gone(struct grace *grace, const char *path, bool is_dir, int64_t due_ms);
+
 static inline struct finding *grace_due(const struct grace *grace, int64_t now_ms)
 {
     return findings_due(&grace->found, now_ms);

@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/fs.h"
 #include "lib/log.h"
+#include "watchers/tell.h"
 
 static const unsigned origins[] = {
     [SCAN_NEW_REMOTE] = PENDING_FOUND,
@@ -225,6 +226,10 @@ static int give_up(struct tracker *t, struct dir *dir, int code)
         return -code;
     if (is_vanished(-code) && !dir->check && !is_remote(dir)) {
         /* Its delete, or a rename of it or of a directory above, is in the queue. */
+        char buffer[CHANGE_PATH_MAX + 1];
+        const char *path = wd_table_path(dir, "", buffer);
+        if (path)
+            tell_gone_later(t, path, true);
         dir->waiting = true;
         TAILQ_INSERT_TAIL(&t->scan_waiting, dir, scan);
         return 0;

@@ -30,15 +30,17 @@ int tell_attributes(struct change *change, int dir_fd, const char *name, bool sy
 }
 
 /* Fill in what name in dir_fd has; if it has nothing the change goes without. */
-static void add_attributes(struct change *change, int dir_fd, const char *name, bool sync)
+static int add_attributes(struct change *change, int dir_fd, const char *name, bool sync)
 {
     struct change now = {0};
-    if (tell_attributes(&now, dir_fd, name, sync) < 0)
-        return;
+    int r = tell_attributes(&now, dir_fd, name, sync);
+    if (r < 0)
+        return r;
     change->flags |= CHANGE_HAS_ATTRS;
     change->size = now.size;
     change->mtime_ns = now.mtime_ns;
     change->ctime_ns = now.ctime_ns;
+    return 0;
 }
 
 static void add_peer(struct change *change, const struct pending_entry *entry)
@@ -61,6 +63,12 @@ static int64_t found_due_ms(const struct tracker *t)
 {
     int64_t grace_ms = t->options->found_grace_ms;
     return clock_now_ms() + grace_ms + (grace_ms > 0 ? random() % grace_ms : 0);
+}
+
+void tell_gone_later(struct tracker *t, const char *path, bool is_dir)
+{
+    if (t->options->found_grace_ms > 0)
+        grace_gone(&t->grace, path, is_dir, found_due_ms(t));
 }
 
 /* To the other members. A resync that makes us look again is owed until that is done. */
@@ -106,8 +114,15 @@ static int tell_note(struct tracker *t, const struct pending_entry *entry)
     bool from_here = entry->origin != PENDING_FROM_PEER;
     if (from_here)
         entry->dir->told_ms = clock_now_ms();
-    if (from_here && entry->op != CHANGE_DELETE && scan_open(t, entry->dir, &dir_fd) == 0)
-        add_attributes(&change, dir_fd, entry->text, entry->peer);
+    if (from_here && entry->op != CHANGE_DELETE) {
+        int r = scan_open(t, entry->dir, &dir_fd);
+        if (r == 0)
+            r = add_attributes(&change, dir_fd, entry->text, entry->peer);
+        if (r == -ENOENT)
+            tell_gone_later(t, change.path, entry->is_dir);
+    }
+    if (entry->op == CHANGE_DELETE)
+        findings_cancel(&t->grace.found, change.path);
     if (entry->peer)
         add_peer(&change, entry);
     return tell_change(t, &change, entry->origin);
@@ -122,6 +137,8 @@ static int tell_record(struct tracker *t, const struct pending_entry *entry)
         .path = entry->text,
         .from = entry->from ? entry->text + entry->from : NULL,
     };
+    if (entry->op == CHANGE_RENAME)
+        findings_cancel(&t->grace.found, change.from);
     if (entry->peer) {
         add_peer(&change, entry);
     } else if (entry->op == CHANGE_RENAME) {
