@@ -8,7 +8,7 @@
  *
  * Several storms with different NAMEs work on the same few paths, so that they race: what fails
  * because another was faster does not count. The first letter of a name says what it is, and every
- * rename keeps it:
+ * rename keeps it ("O TICKS OPERATION PATH [TO]" is printed behind each operation):
  *
  *     d directory   f file   h file that may have other names   s symbolic link
  *     m marker, made once under a new name in marks/: "M TICKS PATH DONE" is printed behind
@@ -86,10 +86,22 @@ static void trim_slash(char *path)
         path[n - 1] = '\0';
 }
 
-/* ---- operations: 0 or -1 with errno ---- */
+/* ---- operations: 0 or -1 with errno; said is what it was ---- */
+
+static char said[3 * PATH_BYTES];
+
+static void say(const char *operation, const char *path, const char *to)
+{
+    snprintf(said, sizeof(said), "%s %s%s%s", operation, path, to ? " " : "", to ? to : "");
+}
 
 static int write_some(const char *path, int flags, off_t at)
 {
+    say(flags & O_EXCL     ? "create"
+        : flags & O_TRUNC  ? "rewrite"
+        : flags & O_APPEND ? "append"
+                           : "write",
+        path, NULL);
     char data[200];
     size_t n = 1 + random_below(sizeof(data));
     memset(data, 'a' + (char)random_below(26), n);
@@ -131,13 +143,15 @@ static int op_append(void)
 static int op_truncate(void)
 {
     char path[PATH_BYTES];
-    return truncate(pick(path, pick_file_letter()), random_below(300));
+    say("truncate", pick(path, pick_file_letter()), NULL);
+    return truncate(path, random_below(300));
 }
 
 static int op_chmod(void)
 {
     char path[PATH_BYTES];
-    return chmod(pick(path, pick_file_letter()), 0600 + random_below(0100));
+    say("chmod", pick(path, pick_file_letter()), NULL);
+    return chmod(path, 0600 + random_below(0100));
 }
 
 /* Within a directory, across directories, over what is there. */
@@ -152,6 +166,7 @@ static int op_rename(void)
         snprintf(to, sizeof(to), "%s", from);
         to[strlen(to) - 1] = (char)('0' + random_below(FILES));
     }
+    say("rename", from, to);
     return rename(from, to);
 }
 
@@ -165,6 +180,7 @@ static int op_replace(void)
     sprintf(strrchr(temporary, letter), "%ct%u", letter, random_below(1000));
     if (write_some(temporary, O_CREAT | O_EXCL, -1) < 0)
         return -1;
+    say("replace", temporary, path);
     return rename(temporary, path);
 }
 
@@ -175,6 +191,7 @@ static int op_rename_dir(void)
     pick_dir(to, 1 + random_below(DEPTH_MAX));
     trim_slash(from);
     trim_slash(to);
+    say("rename", from, to);
     return rename(from, to);
 }
 
@@ -183,6 +200,7 @@ static int op_mkdir_p(void)
     char path[PATH_BYTES];
     int r = -1;
     pick_dir(path, 1 + random_below(DEPTH_MAX));
+    say("mkdir-p", path, NULL);
     for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0775) == 0)
@@ -196,6 +214,7 @@ static int op_rmdir(void)
 {
     char path[PATH_BYTES];
     pick_dir(path, 1 + random_below(DEPTH_MAX));
+    say("rmdir", path, NULL);
     return rmdir(path);
 }
 
@@ -222,25 +241,29 @@ static int op_rm_rf(void)
 {
     char path[PATH_BYTES];
     pick_dir(path, 2 + random_below(DEPTH_MAX - 1));
+    say("rm-rf", path, NULL);
     return remove_tree(AT_FDCWD, path, 0);
 }
 
 static int op_unlink(void)
 {
     char path[PATH_BYTES];
-    return unlink(pick(path, random_below(5) == 0 ? 's' : pick_file_letter()));
+    say("unlink", pick(path, random_below(5) == 0 ? 's' : pick_file_letter()), NULL);
+    return unlink(path);
 }
 
 static int op_link(void)
 {
     char from[PATH_BYTES], to[PATH_BYTES];
-    return link(pick(from, 'h'), pick(to, 'h'));
+    say("link", pick(from, 'h'), pick(to, 'h'));
+    return link(from, to);
 }
 
 static int op_symlink(void)
 {
     char path[PATH_BYTES];
-    return symlink("nowhere", pick(path, 's'));
+    say("symlink", pick(path, 's'), NULL);
+    return symlink("nowhere", path);
 }
 
 static const struct {
@@ -337,6 +360,7 @@ static int run(const char *root, uint64_t seed, unsigned long count, const char 
             }
             continue;
         }
+        printf("O %" PRIu64 " %s\n", (uint64_t)__rdtsc(), said);
         if (done++ % MARK_EVERY == 0)
             mark(name, done);
         int64_t ahead_us = rate ? start_us + (int64_t)(done * 1000000 / rate) - now_us() : 0;

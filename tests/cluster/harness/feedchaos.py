@@ -23,8 +23,8 @@ CONVERGE_S = 90
 SETTLE_S = 3
 LEASE_S = 10
 SIGNALS = {"KILL": 9, "STOP": 19, "CONT": 18}
-INTERVALS = ("--mount-probe-interval=2s --mount-stall-after=5s --lease-proof-interval=2s "
-             "--watch-batch=50ms")
+INTERVALS = ("--mount-probe-interval=2s --mount-stall-after=5s --lease-proof-interval=2s --lease-fence=10s --lock-proof-interval=2s "
+             "--watch-batch=50ms --feed-poll=100ms --feed-poll-idle=100ms")
 
 
 class Member:
@@ -74,7 +74,9 @@ class Member:
             self.start_storm(left, self.storm_rate)
 
     def storm_lines(self):
-        return self.storm.take_output().splitlines() if self.storm else []
+        output = self.storm.take_output() if self.storm else ""
+        self.chaos.storm_log.writelines(f"{line} task{self.number}\n" for line in output.splitlines())
+        return output.splitlines()
 
 
 # name: what begins it, seconds until it is healed, what heals it, and whether changes or their observer may be lost by it
@@ -133,12 +135,16 @@ class Chaos:
         self.operations = self.storms = 0
         self.faults = []
         self.ticks = Ticks(cluster)
+        self.storm_log = open(os.path.join(cluster.results_dir, "storms"), "a", encoding="utf-8", buffering=1)
 
     def start(self):
         for member in self.members:
             member.boot()
         for member in self.members:
             member.consumer.wait_started()
+        for member in self.members:  # what the others made when they started is no change
+            member.consumer.take()
+            member.consumer.view.start(self.tree())
 
     def tree(self):
         """What is really there, asked behind the clients' backs."""
