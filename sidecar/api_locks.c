@@ -113,6 +113,7 @@ static void on_ended(void *arg, enum lock_end end, uint32_t exit_status, const s
     struct stream *stream = arg;
     static const char *const names[] = {
         [LOCK_END_RELEASED] = "released",
+        [LOCK_END_LOST] = "released",
         [LOCK_END_TIMEOUT] = "timeout",
         [LOCK_END_DONE] = "done",
         [LOCK_END_ERROR] = "error",
@@ -125,7 +126,7 @@ static void on_ended(void *arg, enum lock_end end, uint32_t exit_status, const s
                             json_string_lossy(err ? err->text : "the sidecar is ending"));
     send_line(stream, line);
     if (stream->releaser) {
-        write_line(stream->releaser->http, json_pack("{s:b}", "released", 1));
+        write_line(stream->releaser->http, json_pack("{s:b}", "released", end == LOCK_END_RELEASED));
         http_stream_end(stream->releaser->http);
         free(stream->releaser);
     }
@@ -274,6 +275,8 @@ static void serve_request(struct api_locks *api, struct http_request *request, c
         r = parse_request(&query, name, &wanted, &err);
     if (r == 0 && !(locks = find_locks(api, http_query_get(&query, "mount"), &err)))
         r = -ENOENT;
+    if (r == 0 && http_stream_refused(request))
+        return;
     _cleanup_free_ struct stream *stream = calloc(1, sizeof(*stream));
     if (r == 0 && !stream)
         r = error_set(&err, ENOMEM, "no memory");
@@ -327,6 +330,11 @@ static void serve_release(struct api_locks *api, struct http_request *request, c
         static const char accepted[] = "{\"released\":false,\"accepted\":true}";
         lock_hold_release(hold, done, (uint32_t)exit_status);
         http_reply(request, 200, "application/json", accepted, strlen(accepted));
+        return;
+    }
+    if (hold && lock_hold_is_lost(hold)) {
+        lock_hold_release(hold, false, 0);
+        http_error(request, 410, NULL, "lock \"%.200s\" was lost before it was given back", name);
         return;
     }
     if (!hold || stream->releaser) {

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "lib/text.h"
 #include "sidecar/api.h"
 #include "sidecar/health.h"
+#include "sidecar/http.h"
 #include "sidecar/leave.h"
 #include "sidecar/metrics.h"
 #include "sidecar/mounts.h"
@@ -28,6 +30,7 @@ enum {
     STOP_SEND_MS = 5000,    /* at most, of what the mounts leave: for the last call to CloudWatch */
     STOP_LOOK_MS = 50,
     CLOSE_MS = 200,
+    OTHER_FILES = 256, /* that are open at once, beside connections and locks */
 };
 
 struct daemon {
@@ -149,6 +152,21 @@ static int close_parts(struct daemon *d)
     return r;
 }
 
+/* A connection and a lock's file each for all locks that may be held: more than the usual 1024. */
+static void allow_files(const struct settings *settings)
+{
+    const rlim_t wanted =
+        OTHER_FILES + HTTP_CONNECTIONS_MAX + (rlim_t)settings->lock_max * settings->mounts.n;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        log_warn("%llu files can be open at once, and %llu would be needed for lock.max locks and "
+                 "their clients: raise ulimits (nofile) of this container, or lower lock.max",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
 int daemon_run(struct settings *settings)
 {
     struct daemon d = {.settings = settings, .run_dir_fd = -1, .stop_by_ms = CLOCK_NEVER};
@@ -157,6 +175,8 @@ int daemon_run(struct settings *settings)
     mallopt(M_ARENA_MAX, 1); /* workers allocate little: an arena for each would cost more */
     umask(007);
     signal(SIGPIPE, SIG_IGN);
+    if (settings->profile != PROFILE_OBSERVE)
+        allow_files(settings);
     health_init(&d.health);
     int r = open_parts(&d, &err);
     if (r < 0) {

@@ -61,7 +61,7 @@ struct http_server {
     const struct http_handlers *handlers;
     void *arg;
     int64_t resume_ms; /* of a paused listener */
-    size_t n;
+    size_t n, n_streams;
     struct connection_list waiting; /* READING, DISCARDING: the first has the earliest deadline */
     struct connection_list busy;
 };
@@ -76,6 +76,7 @@ static const struct {
     {404, "Not Found", "NotFound"},
     {405, "Method Not Allowed", "MethodNotAllowed"},
     {409, "Conflict", "NotReady"},
+    {410, "Gone", "Gone"},
     {413, "Content Too Large", "TooLarge"},
     {429, "Too Many Requests", "TooManyRequests"},
     {500, "Internal Error", "InternalError"},
@@ -115,6 +116,10 @@ static void arm_timer(struct http_server *server)
 static void enter(struct http_connection *c, enum state state)
 {
     TAILQ_REMOVE(list_of(c), c, link);
+    if (c->state == STREAMING)
+        c->server->n_streams--;
+    if (state == STREAMING)
+        c->server->n_streams++;
     c->state = state;
     TAILQ_INSERT_TAIL(list_of(c), c, link);
     if (is_waiting(c)) {
@@ -133,8 +138,10 @@ static void close_connection(struct http_connection *c)
 {
     TAILQ_REMOVE(list_of(c), c, link);
     c->server->n--;
-    if (c->state == STREAMING)
+    if (c->state == STREAMING) {
+        c->server->n_streams--;
         c->stream.ops->closed(c->stream.arg);
+    }
     bufferevent_free(c->bev);
     free(c->head_text);
     free(c);
@@ -177,6 +184,16 @@ void http_error(struct http_request *request, int status, const char *hint, cons
                   json_string_lossy(message), "hint", hint ? hint : "");
     _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     http_reply(request, status, "application/json", text ? text : "{}", text ? strlen(text) : 2);
+}
+
+bool http_stream_refused(struct http_request *request)
+{
+    if (request->connection->server->n_streams < HTTP_STREAMS_MAX)
+        return false;
+    http_error(request, 429, "GET /v1/locks lists who waits",
+               "%d clients keep their connections for locks or changes, the most that can",
+               HTTP_STREAMS_MAX);
+    return true;
 }
 
 void http_stream_begin(struct http_request *request, const char *type,

@@ -31,6 +31,7 @@
 
 enum {
     HTTP_CONNECTIONS_MAX = 1024, /* a held lock is one */
+    HTTP_STREAMS_MAX = HTTP_CONNECTIONS_MAX - 64, /* the rest is for questions */
     HTTP_WAIT_MS = 30 * 1000,
 };
 
@@ -69,6 +70,9 @@ struct http_stream_ops {
     void (*drained)(void *arg); /* the client took all that was written */
     void (*closed)(void *arg);  /* the client, the server, or a client that takes nothing is gone */
 };
+
+/* For streams that live long. true: there are HTTP_STREAMS_MAX already, and it was answered so. */
+bool http_stream_refused(struct http_request *request);
 
 /* Answers 200. The stream's functions must not be called from closed() on. */
 void http_stream_begin(struct http_request *request, const char *type,

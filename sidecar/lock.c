@@ -11,13 +11,13 @@
 enum {
     RETRY_MIN_MS = 100,
     RETRY_SPAN_MS = 150,
-    FAILED_RETRY_MS = 1000,
+    UNREADY_RETRY_MS = 500,
     IN_A_ROW_MOST = 4,
     TURN_MS = 1000,     /* then other hosts get a chance */
     LOOK_MS = 5 * 1000, /* how often waiters are told */
-    FIRST_WORD_MS = 50, /* and when first */
     KEEP_OPEN_MS = 60 * 1000,
     WAITERS_STEP_MS = 100,
+    SILENCE_MS = 3000, /* of a mount, after which not even a try waits for it */
 };
 
 static int64_t retry_ms(void)
@@ -57,28 +57,48 @@ static void drop_waiter(struct lock *lock, struct lock_hold *hold, enum lock_end
     lock_end_hold(hold, end, err);
 }
 
+static void say_unanswered(const struct lock *lock, struct error *err)
+{
+    const struct locks *locks = lock->locks;
+    if (!locks->ready)
+        error_set(err, EAGAIN, "%s", locks->why);
+    else
+        error_set(err, ETIMEDOUT, "%s did not answer, so nobody knows whether lock \"%s\" is free",
+                  locks->options.place->path, lock->name);
+}
+
 static void expire_waiters(struct lock *lock, int64_t now_ms)
 {
+    struct error err;
     struct lock_hold *hold = TAILQ_FIRST(&lock->waiters);
     for (struct lock_hold *next; hold; hold = next) {
         next = TAILQ_NEXT(hold, link);
         /* Who does not want to wait gets one try all the same. */
         bool tried = hold->tried || lock->holder || lock->state == LOCK_FENCING;
-        if (!hold->ops || (tried && now_ms >= hold->deadline_ms))
+        if (!hold->ops || (tried && now_ms >= hold->deadline_ms)) {
             drop_waiter(lock, hold, LOCK_END_TIMEOUT, NULL);
+        } else if (now_ms - SILENCE_MS >= hold->deadline_ms) {
+            say_unanswered(lock, &err);
+            drop_waiter(lock, hold, LOCK_END_ERROR, &err);
+        }
     }
 }
 
+/* At first, and when something changed. */
 static void tell_waiters(struct lock *lock, int64_t now_ms)
 {
     const struct lock_record *holder =
-        lock->has_record && !lock->record.clean && !lock->holder ? &lock->record : NULL;
+        lock->has_record && !lock->record.clean ? &lock->record : NULL;
+    uint64_t serial = holder ? holder->serial : 0;
     unsigned position = 1;
     struct lock_hold *hold;
     TAILQ_FOREACH(hold, &lock->waiters, link)
     {
-        if (hold->ops && now_ms >= hold->told_ms) {
+        if (hold->ops && now_ms >= hold->told_ms &&
+            (hold->told_position != position || hold->told_serial != serial)) {
             hold->told_ms = now_ms + LOOK_MS;
+            hold->told_position = position;
+            hold->told_serial = serial;
             hold->ops->waiting(hold->arg, position, holder);
         }
         position++;
@@ -112,6 +132,12 @@ static void give_back(struct lock *lock, bool write)
     lock->write_back = write;
 }
 
+void lock_not_granted(struct lock *lock, const struct error *err)
+{
+    lock_failed(lock, err);
+    give_back(lock, false); /* as it was */
+}
+
 void lock_taken(struct lock *lock, bool has_record, int64_t sent_ms)
 {
     int64_t now_ms = clock_now_ms();
@@ -124,6 +150,7 @@ void lock_taken(struct lock *lock, bool has_record, int64_t sent_ms)
         lock->record = (struct lock_record){.clean = true};
     if (lock->record.done)
         end_those_who_want_it_once(lock);
+    lock->must_clean = !lock->record.clean;
     if (lock->record.clean || test_hook_omits("fence_wait"))
         return;
     lock->state = LOCK_FENCING;
@@ -144,10 +171,12 @@ void lock_not_taken(struct lock *lock)
 void lock_granted(struct lock *lock, const struct lock_record *record, int64_t sent_ms)
 {
     struct locks *locks = lock->locks;
-    struct lock_hold *hold = TAILQ_FIRST(&lock->waiters);
     lock->proven_ms = lock->asked_ms = sent_ms; /* a write proves it too */
     lock->record = *record;
     lock->has_record = true;
+    lock->must_clean = false;
+    expire_waiters(lock, clock_now_ms());
+    struct lock_hold *hold = TAILQ_FIRST(&lock->waiters);
     if (!hold) { /* who wanted it has left meanwhile */
         give_back(lock, true);
         return;
@@ -157,6 +186,7 @@ void lock_granted(struct lock *lock, const struct lock_record *record, int64_t s
     lock->holder = hold;
     lock->state = LOCK_HELD;
     hold->valid_until_ms = valid_until_ms(lock);
+    hold->granted_ms = clock_now_ms();
     locks->counts.waiting--;
     locks->counts.granted++;
     if (locks->counts.held++ == 0)
@@ -204,7 +234,9 @@ void lock_lost(struct lock *lock, const char *why)
         return;
     tell_lost(hold, why);
     if (hold->released || !hold->ops) {
-        lock_end_hold(hold, LOCK_END_RELEASED, NULL);
+        struct error lost;
+        error_set(&lost, EIO, "%s", why);
+        lock_end_hold(hold, LOCK_END_LOST, &lost);
         return;
     }
     hold->lock = NULL;
@@ -235,12 +267,16 @@ void lock_closed(struct lock *lock)
 
 /* ---- steps ---- */
 
+/* Of a hold that was abandoned: what used the lock is ended by then, and what that had under way. */
+static int64_t kept_until_ms(const struct lock_hold *hold)
+{
+    return test_hook_omits("keep_after_close") ? 0 : hold->valid_until_ms + LOCKS_MARGIN_MS;
+}
+
 /* The client said so, or its time is up and it cannot say anything any more. */
 static bool is_over(const struct lock_hold *hold, int64_t now_ms)
 {
-    if (hold->released)
-        return true;
-    return !hold->ops && (now_ms >= hold->valid_until_ms || test_hook_omits("keep_after_close"));
+    return hold->released || (!hold->ops && now_ms >= kept_until_ms(hold));
 }
 
 static void step_held(struct lock *lock, int64_t now_ms)
@@ -263,13 +299,14 @@ static void step_held(struct lock *lock, int64_t now_ms)
     lock->in_a_row++;
     lock_end_hold(take_holder(lock), LOCK_END_RELEASED, NULL);
     lock->state = LOCK_GRANTING;
-    lock_call_grant(lock, false);
+    lock_call_grant(lock);
 }
 
-static void step_granting(struct lock *lock, bool clean_stage)
+static void step_granting(struct lock *lock)
 {
     struct error err;
-    if (TAILQ_EMPTY(&lock->waiters)) {
+    bool heals = lock->must_clean && !lock->locks->stopping;
+    if (TAILQ_EMPTY(&lock->waiters) && !heals) {
         give_back(lock, false); /* as it was */
         lock_call_give_back(lock);
     } else if (lock->record.token.generation > lock->locks->generation) {
@@ -278,62 +315,75 @@ static void step_granting(struct lock *lock, bool clean_stage)
                   "was restored from a backup; see efsctl state reset",
                   lock->name, (unsigned long long)lock->record.token.generation,
                   (unsigned long long)lock->locks->generation);
-        lock_failed(lock, &err);
-        give_back(lock, false);
+        lock_not_granted(lock, &err);
         lock_call_give_back(lock);
     } else {
         lock->state = LOCK_GRANTING;
-        lock_call_grant(lock, clean_stage);
+        lock_call_grant(lock);
     }
 }
 
+/* It goes on when all who waited have left: otherwise nobody who waits for less than the fence
+ * would ever have this lock again. */
 static void step_fencing(struct lock *lock, int64_t now_ms)
 {
-    if (TAILQ_EMPTY(&lock->waiters) || now_ms >= lock->next_ms)
-        step_granting(lock, true);
+    if (lock->locks->stopping || now_ms >= lock->next_ms)
+        step_granting(lock);
     else if (now_ms - lock->asked_ms >= lock->locks->options.proof_interval_ms)
         lock_call_prove(lock);
+}
+
+static void step_waiting(struct lock *lock, int64_t now_ms)
+{
+    if (TAILQ_EMPTY(&lock->waiters)) {
+        lock->state = LOCK_FREE;
+        lock->used_ms = now_ms;
+    } else if (now_ms >= lock->next_ms && lock->locks->ready) {
+        lock_call_take(lock);
+    } else if (now_ms >= lock->next_ms) {
+        lock->next_ms = now_ms + UNREADY_RETRY_MS;
+    }
 }
 
 static void step_free(struct lock *lock, int64_t now_ms)
 {
     if (!TAILQ_EMPTY(&lock->waiters)) {
         lock->state = LOCK_WAITING;
-        if (now_ms >= lock->next_ms)
-            lock_call_take(lock);
+        step_waiting(lock, now_ms);
     } else if (lock->fd >= 0 && now_ms - lock->used_ms >= KEEP_OPEN_MS) {
         lock->state = LOCK_CLOSING;
         lock_call_close(lock);
     }
 }
 
+/* Somebody has to hear of it. */
+static bool may_be_lost(const struct lock *lock)
+{
+    return lock->holder && !lock->holder->lost && !lock->holder->released;
+}
+
 void lock_step(struct lock *lock)
 {
     int64_t now_ms = clock_now_ms();
     expire_waiters(lock, now_ms);
-    if (lock->holder && now_ms >= lost_ms(lock))
+    if (may_be_lost(lock) && now_ms >= lost_ms(lock))
         tell_lost(lock->holder, "the mount does not answer: the lock cannot be proven any more");
     if (lock->state != LOCK_GRANTING)
         tell_waiters(lock, now_ms);
-    if (lock->in_flight)
+    if (lock->in_flight || now_ms < lock->pause_ms)
         return;
     switch (lock->state) {
     case LOCK_FREE:
         step_free(lock, now_ms);
         break;
     case LOCK_WAITING:
-        if (TAILQ_EMPTY(&lock->waiters)) {
-            lock->state = LOCK_FREE;
-            lock->used_ms = now_ms;
-        } else if (now_ms >= lock->next_ms) {
-            lock_call_take(lock);
-        }
+        step_waiting(lock, now_ms);
         break;
     case LOCK_FENCING:
         step_fencing(lock, now_ms);
         break;
     case LOCK_GRANTING:
-        step_granting(lock, false);
+        step_granting(lock);
         break;
     case LOCK_HELD:
         step_held(lock, now_ms);
@@ -352,34 +402,38 @@ static int64_t sooner(int64_t a_ms, int64_t b_ms)
     return a_ms < b_ms ? a_ms : b_ms;
 }
 
-int64_t lock_due_ms(const struct lock *lock)
+/* When its state goes on without an event. */
+static int64_t state_due_ms(const struct lock *lock)
 {
-    const struct locks_options *options = &lock->locks->options;
-    int64_t due_ms = CLOCK_NEVER;
-    if (!TAILQ_EMPTY(&lock->waiters)) /* their deadlines, and what they are told */
-        due_ms = clock_now_ms() + WAITERS_STEP_MS;
-    if (lock->holder && !lock->holder->lost)
-        due_ms = sooner(due_ms, lost_ms(lock));
-    if (lock->in_flight)
-        return due_ms;
+    int64_t prove_ms = lock->asked_ms + lock->locks->options.proof_interval_ms;
     switch (lock->state) {
-    case LOCK_FREE:
-        return lock->fd >= 0 ? sooner(due_ms, lock->used_ms + KEEP_OPEN_MS) : due_ms;
+    case LOCK_FREE: /* not even open: it is forgotten */
+        return lock->fd >= 0 ? lock->used_ms + KEEP_OPEN_MS : 0;
     case LOCK_WAITING:
-        return sooner(due_ms, lock->next_ms);
+        return lock->next_ms;
     case LOCK_FENCING:
-        due_ms = sooner(due_ms, lock->next_ms);
-        return sooner(due_ms, lock->asked_ms + options->proof_interval_ms);
+        return sooner(lock->next_ms, prove_ms);
     case LOCK_HELD:
         if (is_over(lock->holder, clock_now_ms()))
             return 0;
-        if (!lock->holder->ops)
-            due_ms = sooner(due_ms, lock->holder->valid_until_ms);
-        return sooner(due_ms, lock->asked_ms + options->proof_interval_ms);
+        return lock->holder->ops ? prove_ms : sooner(prove_ms, kept_until_ms(lock->holder));
     case LOCK_GRANTING:
     case LOCK_GIVING_BACK:
     case LOCK_CLOSING:
         break;
     }
     return 0;
+}
+
+int64_t lock_due_ms(const struct lock *lock)
+{
+    int64_t due_ms = CLOCK_NEVER;
+    if (!TAILQ_EMPTY(&lock->waiters)) /* their deadlines, and what they are told */
+        due_ms = clock_now_ms() + WAITERS_STEP_MS;
+    if (may_be_lost(lock))
+        due_ms = sooner(due_ms, lost_ms(lock));
+    if (lock->in_flight)
+        return due_ms;
+    int64_t go_on_ms = state_due_ms(lock);
+    return sooner(due_ms, go_on_ms > lock->pause_ms ? go_on_ms : lock->pause_ms);
 }

@@ -34,7 +34,10 @@ struct lock_hold {
     const struct lock_client_ops *ops; /* NULL: abandoned */
     void *arg;
     uint64_t id;
-    int64_t deadline_ms, told_ms;
+    int64_t deadline_ms, granted_ms;
+    int64_t told_ms; /* not before; what it was told last: */
+    uint64_t told_serial;
+    unsigned told_position;
     int64_t valid_until_ms; /* as the client was told last */
     bool once, tried, lost, released, done;
     uint32_t exit_status;
@@ -50,6 +53,7 @@ struct lock {
     int fd; /* -1: not open */
     bool in_flight;
     bool has_record, write_back; /* GIVING_BACK: with a clean record */
+    bool must_clean;             /* the stage: the one before did not give it back */
     struct lock_record record;   /* the last that was read or written */
     struct lock_queue waiters;
     unsigned n_waiters;
@@ -60,6 +64,7 @@ struct lock {
     int64_t since_ms;  /* held here without a break */
     int64_t looked_ms; /* when the holder's record was read */
     int64_t used_ms;
+    int64_t pause_ms; /* a call found no place in its queue: not before */
     unsigned in_a_row;
 };
 
@@ -72,6 +77,7 @@ struct locks {
     LIST_HEAD(, lock) all;
     struct lock_queue lost; /* holds whose lock is gone, until their clients leave */
     struct lock_counts counts;
+    unsigned n_name_calls; /* under way or queued */
 };
 
 /* lock.c */
@@ -87,11 +93,12 @@ void lock_proven(struct lock *lock, int64_t sent_ms);
 void lock_given_back(struct lock *lock);
 void lock_closed(struct lock *lock);
 void lock_failed(struct lock *lock, const struct error *err); /* for everybody who waits */
+void lock_not_granted(struct lock *lock, const struct error *err);
 void lock_lost(struct lock *lock, const char *why);
 
 /* lock_calls.c: start a call in its pool. */
 void lock_call_take(struct lock *lock);
-void lock_call_grant(struct lock *lock, bool clean_stage);
+void lock_call_grant(struct lock *lock);
 void lock_call_prove(struct lock *lock);
 void lock_call_give_back(struct lock *lock);
 void lock_call_close(struct lock *lock);

@@ -11,6 +11,11 @@
 #include "sidecar/lock.h"
 #include "sidecar/lock_file.h"
 
+enum {
+    FULL_PAUSE_MS = 50,  /* after a queue had no place */
+    NAME_CALLS_MAX = 16, /* of ours in the queue of namespace operations */
+};
+
 /* A worker reads and writes only this. */
 struct lock_call {
     struct lock *lock;
@@ -32,6 +37,8 @@ static bool is_loss(const struct lock_call *call)
 
 static const char *loss_words(const struct lock_call *call)
 {
+    if (!is_loss(call))
+        return call->err.text;
     return call->err.code == EIO
                ? "the server gave the lock away: the mount did not answer for longer than the "
                  "server's lease, or another mount presents itself as this NFS client"
@@ -59,7 +66,8 @@ static void advise(struct lock_call *call)
         {EROFS, "the mount is read-only"},
         {EACCES, "let all tasks have one group and set state.gid to it"},
         {EPERM, "let all tasks have one group and set state.gid to it"},
-        {EBADMSG, "its file is damaged; when nobody holds the lock, remove the file"},
+        {EBADMSG, "its file is damaged. When nobody uses the lock, remove that file and start a "
+                  "new generation (efsctl state reset), or its tokens begin at 1 again"},
     };
     size_t length = strlen(call->err.text);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -81,6 +89,7 @@ static void open_done(void *arg, enum work_outcome outcome, int result)
     struct lock_call *call = arg;
     struct lock *lock = call->lock;
     lock->in_flight = false;
+    lock->locks->n_name_calls--;
     if (outcome != WORK_DONE)
         return;
     if (result == 0) {
@@ -111,6 +120,11 @@ static int take_run(void *arg)
     if (r < 0 && r != -EAGAIN)
         return fail(call, r, "taken");
     bool taken = r == 0;
+    /* A descriptor that was kept open may be one of a file that somebody removed. */
+    if (taken && (r = lock_file_exists(call->fd)) < 0) {
+        lock_file_drop(call->fd);
+        return fail(call, r, "taken");
+    }
     if (!taken && !call->flag)
         return -EAGAIN;
     r = lock_file_read(call->fd, &call->record);
@@ -182,7 +196,7 @@ static void grant_done(void *arg, enum work_outcome outcome, int result)
         lock_lost(lock, loss_words(call));
     } else {
         advise(call);
-        lock_failed(lock, &call->err); /* with nobody left to grant it to it is given back */
+        lock_not_granted(lock, &call->err);
     }
     lock_step(lock);
     locks_arm(lock->locks);
@@ -195,11 +209,18 @@ static const struct job grant_job = {
     .release = free,
 };
 
+static void grant_after_cleaning_done(void *arg, enum work_outcome outcome, int result)
+{
+    const struct lock_call *call = arg;
+    call->lock->locks->n_name_calls--;
+    grant_done(arg, outcome, result);
+}
+
 static const struct job grant_after_cleaning_job = {
     .what = "cleaning up after a lock's last holder",
     .namespace_op = true,
     .run = grant_run,
-    .done = grant_done,
+    .done = grant_after_cleaning_done,
     .release = free,
 };
 
@@ -302,12 +323,12 @@ static const struct job close_job = {
 
 /* ---- */
 
-/* Calls have no deadline: what comes late counts from when it was sent. A full queue is tried again
- * with the next step. */
+/* Calls have no deadline: what comes late counts from when it was sent. */
 static void submit(struct lock *lock, struct work_pool *pool, const struct job *job,
                    const struct lock_record *record, bool flag)
 {
     struct lock_call *call = calloc(1, sizeof(*call));
+    lock->pause_ms = clock_now_ms() + FULL_PAUSE_MS;
     if (!call)
         return;
     *call = (struct lock_call){
@@ -320,8 +341,23 @@ static void submit(struct lock *lock, struct work_pool *pool, const struct job *
     };
     memcpy(call->name, lock->name, sizeof(call->name));
     lock->in_flight = work_pool_submit(pool, job, call, CLOCK_NEVER) == 0;
-    if (!lock->in_flight)
+    if (lock->in_flight)
+        lock->pause_ms = 0;
+    else
         free(call);
+}
+
+/* Namespace operations are done one at a time, and others of the mount want a place in their queue
+ * too. */
+static void submit_name(struct lock *lock, const struct job *job, const struct lock_record *record,
+                        bool flag)
+{
+    struct locks *locks = lock->locks;
+    if (locks->n_name_calls >= NAME_CALLS_MAX)
+        lock->pause_ms = clock_now_ms() + FULL_PAUSE_MS;
+    else
+        submit(lock, locks->options.names, job, record, flag);
+    locks->n_name_calls += lock->in_flight;
 }
 
 void lock_call_take(struct lock *lock)
@@ -329,7 +365,7 @@ void lock_call_take(struct lock *lock)
     enum { LOOK_MS = 5 * 1000 };
     struct locks_options *options = &lock->locks->options;
     if (lock->fd < 0) {
-        submit(lock, options->names, &open_job, &lock->record, false);
+        submit_name(lock, &open_job, &lock->record, false);
         return;
     }
     int64_t now_ms = clock_now_ms();
@@ -339,9 +375,10 @@ void lock_call_take(struct lock *lock)
     submit(lock, options->calls, &take_job, &lock->record, look);
 }
 
-void lock_call_grant(struct lock *lock, bool clean_stage)
+void lock_call_grant(struct lock *lock)
 {
     const struct locks_options *options = &lock->locks->options;
+    const struct lock_hold *first = TAILQ_FIRST(&lock->waiters); /* NULL: it only heals */
     struct lock_record next = lock->record;
     next.clean = next.done = false;
     next.exit_status = 0;
@@ -352,9 +389,11 @@ void lock_call_grant(struct lock *lock, bool clean_stage)
     next.since_wall_ms = clock_wall_ms();
     snprintf(next.task, sizeof(next.task), "%s", options->place->settings->task_name);
     snprintf(next.zone, sizeof(next.zone), "%s", options->zone);
-    snprintf(next.purpose, sizeof(next.purpose), "%s", TAILQ_FIRST(&lock->waiters)->purpose);
-    submit(lock, clean_stage ? options->names : options->calls,
-           clean_stage ? &grant_after_cleaning_job : &grant_job, &next, clean_stage);
+    snprintf(next.purpose, sizeof(next.purpose), "%s", first ? first->purpose : "");
+    if (lock->must_clean)
+        submit_name(lock, &grant_after_cleaning_job, &next, true);
+    else
+        submit(lock, options->calls, &grant_job, &next, false);
 }
 
 void lock_call_prove(struct lock *lock)

@@ -63,6 +63,14 @@ int lock_file_take(int fd)
     return ofd_lock(fd, F_WRLCK, 0, 0);
 }
 
+int lock_file_exists(int fd)
+{
+    struct statx now;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_NLINK, &now) < 0)
+        return -errno;
+    return now.stx_nlink > 0 ? 0 : -ENOENT;
+}
+
 int lock_file_drop(int fd)
 {
     return ofd_unlock(fd, 0, 0);

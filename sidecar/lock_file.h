@@ -3,6 +3,7 @@
  *
  *     r = lock_file_open(place, "nightly", on_nfs, &fd, &err);
  *     r = lock_file_take(fd);                        // -EAGAIN: someone else has it; never waits
+ *     r = lock_file_exists(fd);
  *     r = lock_file_read(fd, &record);               // -ENODATA: it was never granted
  *     ... wait for the fence when it is not clean, lock_file_clean_stage() ...
  *     r = lock_file_write(fd, &record);              // the next token: now it is granted
@@ -25,6 +26,7 @@
 int lock_file_open(const struct place *place, const char *name, bool on_nfs, int *ret_fd,
                    struct error *err);
 int lock_file_take(int fd);
+int lock_file_exists(int fd); /* -ENOENT: it was removed, and the next one makes another */
 int lock_file_drop(int fd);
 
 /* May be called without the lock, to see who has it. */

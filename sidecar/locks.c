@@ -10,6 +10,8 @@
 #include "lib/share/lock_name.h"
 #include "sidecar/lock.h"
 
+enum { FIRST_WORD_MS = 50 }; /* to who waits: most are granted at once */
+
 static struct lock *find(const struct locks *locks, const char *name)
 {
     struct lock *lock;
@@ -181,7 +183,7 @@ int locks_request(struct locks *locks, const struct lock_request *request,
     hold->arg = arg;
     hold->id = new_id();
     hold->deadline_ms = request->deadline_ms;
-    hold->told_ms = clock_now_ms() + 50; /* most are granted at once */
+    hold->told_ms = clock_now_ms() + FIRST_WORD_MS;
     hold->once = request->once;
     strcpy(hold->purpose, request->purpose);
     TAILQ_INSERT_TAIL(&lock->waiters, hold, link);
@@ -205,6 +207,11 @@ void *lock_hold_arg(const struct lock_hold *hold)
 bool lock_hold_is_released(const struct lock_hold *hold)
 {
     return hold->released;
+}
+
+bool lock_hold_is_lost(const struct lock_hold *hold)
+{
+    return !hold->lock;
 }
 
 struct lock_hold *locks_find_hold(struct locks *locks, uint64_t id)
@@ -234,7 +241,7 @@ void lock_hold_release(struct lock_hold *hold, bool done, uint32_t exit_status)
     hold->exit_status = exit_status;
     if (!hold->lock) {
         TAILQ_REMOVE(&locks->lost, hold, link);
-        lock_end_hold(hold, LOCK_END_RELEASED, NULL);
+        lock_end_hold(hold, LOCK_END_LOST, NULL);
         return;
     }
     event_active(locks->timer, EV_TIMEOUT, 0);
@@ -283,7 +290,7 @@ bool locks_view(const struct locks *locks, size_t i, struct lock_view *ret_view)
             .state = state_names[lock->state],
             .holder = lock->has_record && !lock->record.clean ? &lock->record : NULL,
             .held = lock->holder != NULL,
-            .held_ms = lock->holder ? clock_now_ms() - lock->since_ms : 0,
+            .held_ms = lock->holder ? clock_now_ms() - lock->holder->granted_ms : 0,
             .valid_until_ms = lock->holder ? lock->holder->valid_until_ms : 0,
             .waiters = lock->n_waiters,
         };
@@ -331,12 +338,13 @@ void locks_free(struct locks *locks)
         return;
     for (struct lock *lock; (lock = LIST_FIRST(&locks->all));) {
         lock_failed(lock, NULL);
-        free(lock->holder);
+        if (lock->holder)
+            lock_end_hold(lock->holder, LOCK_END_ERROR, NULL);
         forget(lock);
     }
     for (struct lock_hold *hold; (hold = TAILQ_FIRST(&locks->lost));) {
         TAILQ_REMOVE(&locks->lost, hold, link);
-        free(hold);
+        lock_end_hold(hold, LOCK_END_ERROR, NULL);
     }
     event_free(locks->timer);
     free(locks);

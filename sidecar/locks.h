@@ -14,7 +14,7 @@
  * Who is granted a lock may use it until valid_until_ms (clock_now_ms()), which each proof moves
  * on; whoever takes a lock that was not given back waits out the promise of the one before, removes
  * what it staged, writes the next token, and grants only then. A hold that was abandoned is kept
- * until the last valid_until_ms that its client was told.
+ * until LOCKS_MARGIN_MS after the last valid_until_ms that its client was told.
  *
  * Among the clients of this sidecar the order is first come, first served. A lock goes from one to
  * the next without being given back a few times at most, so that other hosts get their turn.
@@ -43,6 +43,7 @@ enum {
 
 enum lock_end {
     LOCK_END_RELEASED,
+    LOCK_END_LOST, /* it could not be given back: who takes it next waits for the fence */
     LOCK_END_TIMEOUT,
     LOCK_END_DONE, /* `once`: it was done before */
     LOCK_END_ERROR,
@@ -108,6 +109,7 @@ int locks_request(struct locks *locks, const struct lock_request *request,
 uint64_t lock_hold_id(const struct lock_hold *hold);
 void *lock_hold_arg(const struct lock_hold *hold);        /* NULL: it was abandoned */
 bool lock_hold_is_released(const struct lock_hold *hold); /* ended() comes */
+bool lock_hold_is_lost(const struct lock_hold *hold);     /* for good: ended() comes with release */
 struct lock_hold *locks_find_hold(struct locks *locks, uint64_t id);
 
 /* done: nobody has to do it again, and exit_status is what the others are told. */

@@ -79,6 +79,7 @@ int mount_locks_open(struct mount_work *work)
         .fence_ms = settings->fence_ms,
         .proof_interval_ms = settings->lock_proof_interval_ms,
         .max = (unsigned)settings->lock_max,
+        .zone = "",
         .released = on_released,
         .holding = on_holding,
         .arg = work,
