@@ -13,14 +13,15 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 
 enum {
-    KILL_AGAIN_MS = 20, /* until the last one is gone: they may fork meanwhile */
-    CHILDREN_BYTES = 64 * 1024,
+    KILL_AGAIN_MS = 5, /* until the last one is gone: they may fork meanwhile */
+    ORPHANS_MS = 5000,
     DEPTH_MAX = 64,
 };
 
@@ -54,26 +55,42 @@ static void report(const struct watch *watch, enum guard_event event, int status
         return; /* efsctl is gone */
 }
 
-/* Every descendant of pid, as far as /proc shows them. */
+static void signal_below(pid_t pid, int number, int depth);
+
+/* All in a list of numbers, with their own families. Who is killed goes first, so that it forks no
+ * more; who is asked to end goes last, so that its children are still found. */
+static void signal_list(const char *list, int number, int depth)
+{
+    char *end;
+    for (const char *p = list;; p = end) {
+        pid_t child = (pid_t)strtol(p, &end, 10);
+        if (end == p)
+            return;
+        if (number == SIGKILL)
+            kill(child, number);
+        signal_below(child, number, depth + 1);
+        if (number != SIGKILL)
+            kill(child, number);
+    }
+}
+
+/* Every descendant of pid, as far as /proc shows them: each thread has children of its own. */
 static void signal_below(pid_t pid, int number, int depth)
 {
     char path[64];
-    _cleanup_free_ char *text = malloc(CHILDREN_BYTES);
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 && text ? read(fd, text, CHILDREN_BYTES - 1) : -1;
-    if (n <= 0 || depth == DEPTH_MAX)
-        return;
-    text[n] = '\0';
-    char *end;
-    for (char *p = text; *p; p = end) {
-        pid_t child = (pid_t)strtol(p, &end, 10);
-        if (end == p)
-            break;
-        signal_below(child, number, depth + 1);
-        kill(child, number);
-        while (*end == ' ')
-            end++;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    _cleanup_closedir_ DIR *threads = depth < DEPTH_MAX ? opendir(path) : NULL;
+    _cleanup_free_ char *list = NULL;
+    size_t size = 0;
+    for (struct dirent *entry; threads && (entry = readdir(threads));) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%.16s/children", (int)pid, entry->d_name);
+        FILE *file = *entry->d_name == '.' ? NULL : fopen(path, "re");
+        if (!file)
+            continue;
+        ssize_t n = getline(&list, &size, file); /* there is one */
+        fclose(file);
+        if (n > 0)
+            signal_list(list, number, depth);
     }
 }
 
@@ -146,6 +163,8 @@ static void obey(struct watch *watch, const struct message *message)
     case ORDER_SIGNAL:
         if (watch->command > 0)
             kill(watch->command, message->number);
+        else /* what it left behind keeps the lock */
+            signal_all(watch, message->number);
         break;
     }
 }
@@ -197,25 +216,21 @@ static void close_private(int but)
                 close(fd);
 }
 
-static _Noreturn void become_command(const struct guard_options *options, pid_t group,
-                                     const sigset_t *signals)
+static _Noreturn void become_command(const struct guard_options *options, pid_t group)
 {
     pid_t guard = getppid();
     setpgid(0, group); /* the terminal is efsctl's, so it is the command's */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != guard)
         _exit(GUARD_NOT_RUN);
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL); /* those that cannot be set stay */
-    sigprocmask(SIG_SETMASK, signals, NULL);
+    sigprocmask(SIG_SETMASK, options->signals, NULL);
     execvp(options->argv[0], options->argv);
     int code = errno;
     dprintf(STDERR_FILENO, "efsctl: cannot run %s: %s\n", options->argv[0], strerror(code));
     _exit(code == ENOENT ? GUARD_NOT_FOUND : GUARD_NOT_RUN);
 }
 
-static _Noreturn void become_guard(const struct guard_options *options, int fd,
-                                   const sigset_t *command_signals)
+static _Noreturn void become_guard(const struct guard_options *options, int fd)
 {
     struct watch watch = {.options = options, .fd = fd, .valid_until_ms = options->valid_until_ms};
     sigset_t all;
@@ -231,7 +246,7 @@ static _Noreturn void become_guard(const struct guard_options *options, int fd,
     watch.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     watch.command = watch.signal_fd < 0 ? -1 : fork();
     if (watch.command == 0)
-        become_command(options, group, command_signals);
+        become_command(options, group);
     if (watch.command < 0) {
         dprintf(STDERR_FILENO, "efsctl: cannot run %s: %s\n", options->argv[0], strerror(errno));
         watch.command = 0;
@@ -252,14 +267,12 @@ int guard_start(const struct guard_options *options, struct guard **ret_guard, s
         return error_set_errno(err, guard ? errno : ENOMEM, "the guard cannot be started");
     _cleanup_close_ int ours = fds[0], theirs = fds[1];
     fflush(NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* see guard_end_orphans() */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old); /* no handler of ours runs there */
     pid_t pid = fork();
-    if (pid == 0) {
-        sigset_t none;
-        sigemptyset(&none);
-        become_guard(options, theirs, &none);
-    }
+    if (pid == 0)
+        become_guard(options, theirs);
     int code = errno;
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (pid < 0)
@@ -291,6 +304,24 @@ int guard_next(struct guard *guard, struct guard_report *ret_report)
         return 1;
     }
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -EPIPE;
+}
+
+bool guard_end_orphans(void)
+{
+    const struct timespec pause = {.tv_nsec = KILL_AGAIN_MS * 1000000L};
+    int64_t until_ms = clock_now_ms() + ORPHANS_MS;
+    for (;;) {
+        signal_below(getpid(), SIGKILL, 0);
+        pid_t pid;
+        do {
+            pid = waitpid(-1, NULL, WNOHANG);
+        } while (pid > 0);
+        if (pid < 0 && errno == ECHILD)
+            return true;
+        if (clock_now_ms() >= until_ms)
+            return false;
+        nanosleep(&pause, NULL);
+    }
 }
 
 /* A guard that does not read is stopped, or busy with the end: it goes by what it knows. */

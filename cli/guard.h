@@ -9,13 +9,15 @@
  *         GUARD_EXITED    the command ended; processes that it started may still run
  *         GUARD_ENDING    it is being ended, because the time is up or the lock is lost
  *         GUARD_GONE      it and all that it started are gone: the lock may be given back
- *     r == -EPIPE                                      // the guard itself is gone
+ *     r == -EPIPE                                      // the guard itself is gone:
+ *         guard_end_orphans()
  *     guard_close(guard);
  *
  * The guard is a process of its own, between efsctl and the command. All descendants of the command
  * come back to it (it is their subreaper), so it knows when the last of them is gone, whatever
  * process groups they made. It ends them politely GUARD_GRACE_MS before the time is up, and by
- * SIGKILL when it is. When the guard dies, the kernel kills the command.
+ * SIGKILL when it is. When the guard dies, the kernel kills the command, and what that had started
+ * comes to efsctl, which kills it.
  *
  * Ownership: guard_close() ends nothing: a guard that lost efsctl goes on until the time is up.
  * Threads: one. Errors: -errno.
@@ -23,6 +25,8 @@
 #ifndef CLI_GUARD_H
 #define CLI_GUARD_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -43,7 +47,8 @@ enum guard_on_lost {
 struct guard_options {
     char *const *argv;
     enum guard_on_lost on_lost;
-    int64_t valid_until_ms; /* clock_now_ms() */
+    int64_t valid_until_ms;  /* clock_now_ms() */
+    const sigset_t *signals; /* that the command begins with blocked */
 };
 
 enum guard_event { GUARD_EXITED, GUARD_ENDING, GUARD_GONE };
@@ -64,6 +69,9 @@ int guard_next(struct guard *guard, struct guard_report *ret_report); /* 1, 0: n
 
 void guard_extend(struct guard *guard, int64_t valid_until_ms);
 void guard_lost(struct guard *guard);               /* the lock is: end it as on_lost says */
-void guard_signal(struct guard *guard, int number); /* for the command itself */
+void guard_signal(struct guard *guard, int number); /* for the command, or what is left of it */
+
+/* After -EPIPE: kill all children of this process. true: none is left. */
+bool guard_end_orphans(void);
 
 #endif

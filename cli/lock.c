@@ -47,6 +47,7 @@ struct locked {
     struct client *client; /* NULL: the stream has ended */
     struct guard *guard;   /* NULL: nothing runs */
     int signal_fd;
+    sigset_t signals; /* as they were blocked before */
     char hold[32];
     int64_t valid_until_ms;
     bool granted, lost, exited, gone, ended, done_before;
@@ -67,8 +68,11 @@ static void say(const struct locked *l, const char *words)
 static void on_waiting(struct locked *l, const json_t *event)
 {
     const json_t *holder = json_object_get(event, "holder");
+    int64_t before = field_integer(event, "position") - 1;
     fputs("efsctl: waiting for lock ", stderr);
     text_put(stderr, l->name);
+    if (before > 0)
+        fprintf(stderr, ", behind %lld of this task", (long long)before);
     if (json_is_object(holder)) {
         fputs(", which task ", stderr);
         text_put(stderr, field_text(holder, "task"));
@@ -94,8 +98,10 @@ static int start_command(struct locked *l, const json_t *event)
     }
     if (setenv("EFS_LOCK_NAME", l->name, 1) < 0 || setenv("EFS_LOCK_TOKEN", token, 1) < 0)
         return COMMAND_REFUSED;
-    const struct guard_options options = {
-        .argv = l->argv, .on_lost = l->on_lost, .valid_until_ms = l->valid_until_ms};
+    const struct guard_options options = {.argv = l->argv,
+                                          .on_lost = l->on_lost,
+                                          .valid_until_ms = l->valid_until_ms,
+                                          .signals = &l->signals};
     if (guard_start(&options, &l->guard, &err) < 0)
         return command_failed(&err);
     return 0;
@@ -204,12 +210,13 @@ static void take_reports(struct locked *l)
             l->gone = true;
         }
     }
-    if (r < 0 &&
-        !l->gone) { /* the kernel killed the command with it; nobody knows about the rest */
-        say(l, "the guard was killed, and the command with it; the lock is kept until its time is "
-               "up");
+    if (r < 0 && !l->gone) {
         l->lost = l->gone = true;
-        l->wants_release = false;
+        l->wants_release = guard_end_orphans();
+        say(l, l->wants_release
+                   ? "the guard was killed, and the command with it"
+                   : "the guard was killed, and processes of the command are still there: the lock "
+                     "is kept until its time is up");
     }
 }
 
@@ -229,10 +236,12 @@ static int take_signal(struct locked *l)
 static int open_signals(sigset_t *ret_old)
 {
     static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+    struct sigaction action;
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(forwarded); i++)
-        sigaddset(&set, forwarded[i]);
+        if (sigaction(forwarded[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(&set, forwarded[i]); /* unless nohup(1) says so */
     sigprocmask(SIG_BLOCK, &set, ret_old);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -280,20 +289,37 @@ static int exit_code(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static void release(struct locked *l)
+/* The sidecar wrote it down: 0, or -errno. */
+static int ask_release(struct locked *l, bool done, struct error *err)
 {
     char target[TARGET_SIZE + 128];
     _cleanup_client_ struct client *client = NULL;
+    _cleanup_json_ json_t *root = NULL;
     const char *text;
     size_t length;
+    snprintf(target, sizeof(target), "%s/release?hold=%s&done=%d&exit_status=0", l->resource,
+             l->hold, done);
+    int r = client_post(l->call->socket_path, target, RELEASE_MS, &client, err);
+    if (r == 0)
+        r = client_body(client, &text, &length, err);
+    if (r == 0)
+        r = json_parse(text, length, &root, err);
+    if (r == 0 && !json_is_true(json_object_get(root, "released")))
+        r = error_set(err, EREMOTEIO, "it could not be written down: who takes it next waits");
+    return r;
+}
+
+static void release(struct locked *l)
+{
     struct error err;
-    int code = exit_code(l->status);
-    bool done = l->once && code == 0 && !l->lost;
-    snprintf(target, sizeof(target), "%s/release?hold=%s&done=%d&exit_status=%d", l->resource,
-             l->hold, done, code > 255 ? 255 : code);
-    if (client_post(l->call->socket_path, target, RELEASE_MS, &client, &err) < 0 ||
-        (client_status(client) == 200 && client_body(client, &text, &length, &err) < 0))
-        fprintf(stderr, "efsctl: %s: the lock is given back when its time is up\n", err.text);
+    bool done = l->once && l->exited && exit_code(l->status) == 0 && !l->lost;
+    if (ask_release(l, done, &err) == 0 || (l->lost && !done))
+        return;
+    say(l, err.text);
+    if (done) {
+        say(l, "that it is done is not known to the others, who will do it again");
+        l->lost = true;
+    }
 }
 
 static enum outcome run_once(struct locked *l)
@@ -313,6 +339,7 @@ static enum outcome run_once(struct locked *l)
         return OUTCOME_REFUSED;
     }
     l->granted = l->lost = l->exited = l->gone = l->ended = false;
+    l->status = 0;
     l->wants_release = true;
     l->code = command_post(call, target, COMMAND_TIMEOUT_MS, &l->client);
     if (l->code == 0)
@@ -327,7 +354,7 @@ static enum outcome run_once(struct locked *l)
         return OUTCOME_DONE_BEFORE;
     if (l->code != 0)
         return OUTCOME_REFUSED;
-    return l->lost ? OUTCOME_LOST : OUTCOME_RAN;
+    return l->lost && l->on_lost != GUARD_IGNORE ? OUTCOME_LOST : OUTCOME_RAN;
 }
 
 /* ---- the commands ---- */
@@ -396,12 +423,11 @@ static int run_locked(const struct command_call *given, const char *prefix, bool
     static struct locked l;
     struct command_call call = *given;
     char wait[32] = "";
-    sigset_t old;
     int code = prepare(&call, &l, prefix, wait, sizeof(wait));
     if (code != 0)
         return code;
     l.once = once;
-    l.signal_fd = open_signals(&old);
+    l.signal_fd = open_signals(&l.signals);
     enum outcome outcome = OUTCOME_REFUSED;
     do {
         outcome = run_once(&l);

@@ -63,6 +63,7 @@ static void advise(struct lock_call *call)
                  "on a mount, and the mount must be NFSv4.1"},
         {EDQUOT, "EFS has reached a limit of this mount or of the file system"},
         {ENOSPC, "the file system is full"},
+        {EMFILE, "raise ulimits (nofile) of the sidecar's container, or lower lock.max"},
         {EROFS, "the mount is read-only"},
         {EACCES, "let all tasks have one group and set state.gid to it"},
         {EPERM, "let all tasks have one group and set state.gid to it"},
