@@ -20,7 +20,7 @@ def run(cluster):
     sidecar.ready(timeout=60)
     started = host.mountstats()
     # Leave the start behind: what it wrote is still being closed and looked at.
-    host.run("sleep 5", timeout=20)
+    host.run("sleep 75", timeout=90)  # the feed looks seldom from feed.idle_after on
     table = host.run(f"{cluster.build}/bench/mountcost /mnt/data {seconds}", timeout=seconds + 60).stdout
     status = sidecar.mount_status()
     sidecar.stop()

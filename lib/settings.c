@@ -98,7 +98,7 @@ static const struct setting table[] = {
      NULL, "A call that has not come back after this long makes the mount stalled"},
     {"canary.interval", SETTING_DURATION, SIDE, AT(canary_interval_ms), "5m", 0, 1 * DAY, NULL,
      "How often a small file is written and synced, to measure it; 0 for never"},
-    {"lease.proof_interval", SETTING_DURATION, SIDE, AT(proof_interval_ms), "120s", 1 * SECOND,
+    {"lease.proof_interval", SETTING_DURATION, SIDE, AT(proof_interval_ms), "180s", 1 * SECOND,
      10 * MINUTE, NULL,
      "How often this task's slot on the board is proven to be held (one GETATTR and one READ) "
      "while "

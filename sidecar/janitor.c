@@ -82,7 +82,7 @@ static int get_elected(struct janitor *janitor)
     memset(janitor->free_ms, 0, sizeof(janitor->free_ms));
     janitor->n_journals = 0;
     janitor->swept_ms = 0;
-    janitor->read_again = true;
+    janitor->board_ctime = (struct statx_timestamp){0};
     return 0;
 }
 
@@ -91,10 +91,12 @@ static int read_board(struct janitor *janitor)
 {
     struct statx now;
     uint8_t board[BOARD_BYTES];
-    if (statx(janitor->board_fd, "", AT_EMPTY_PATH, STATX_MTIME | STATX_CTIME, &now) < 0)
+    if (statx(janitor->board_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MTIME | STATX_CTIME,
+              &now) < 0)
         return -errno;
     bool moved = memcmp(&now.stx_mtime, &janitor->board_mtime, sizeof(now.stx_mtime)) != 0 ||
                  memcmp(&now.stx_ctime, &janitor->board_ctime, sizeof(now.stx_ctime)) != 0;
+    bool first = janitor->board_ctime.tv_sec == 0;
     if (!moved && !janitor->read_again)
         return 0;
     int r = board_read(janitor->board_fd, board);
@@ -105,7 +107,7 @@ static int read_board(struct janitor *janitor)
         slot_decode(board + (size_t)i * BOARD_SLOT_BYTES, &janitor->slots[i]);
     janitor->board_mtime = now.stx_mtime;
     janitor->board_ctime = now.stx_ctime;
-    janitor->read_again = moved;
+    janitor->read_again = moved && !first;
     return 0;
 }
 

@@ -21,7 +21,7 @@ def run(cluster):
     calls = (host.mountstats() - before).counts()
     calls = {name: n for name, n in calls.items() if n}
     cluster.log(f"in {IDLE_S} s: {json.dumps(calls)}")
-    # Every 5 s a look at the board (GETATTR), which serves as the probe too; every 120 s a proof (GETATTR and READ); the client
+    # Every 5 s a look at the board (GETATTR), which serves as the probe too; every 180 s a proof (GETATTR and READ); the client
     # renews its lease by itself.
     check(set(calls) <= {"GETATTR", "READ", "SEQUENCE", "RENEW"}, calls)
     between("READs", calls.get("READ", 0), 0, 1)
