@@ -405,7 +405,6 @@ static int prepare(struct command_call *call, struct locked *l, const char *pref
     if (call->n_arguments < 2)
         return command_misuse(call, "a name and a command are needed: efsctl %s %s",
                               call->command->name, call->command->arguments);
-    l->call = call;
     l->name = call->arguments[0];
     l->argv = call->arguments + 1;
     int code = read_wait(call, wait, wait_size);
@@ -420,8 +419,8 @@ static int prepare(struct command_call *call, struct locked *l, const char *pref
 
 static int run_locked(const struct command_call *given, const char *prefix, bool once, bool again)
 {
-    static struct locked l;
     struct command_call call = *given;
+    struct locked l = {.call = &call, .signal_fd = -1};
     char wait[32] = "";
     int code = prepare(&call, &l, prefix, wait, sizeof(wait));
     if (code != 0)

@@ -394,7 +394,7 @@ static void serve_list(struct api_locks *api, struct http_request *request)
 void api_locks_serve(struct api_locks *api, struct http_request *request)
 {
     const struct http_head *head = &request->head;
-    struct target target;
+    struct target target = {.release = false};
     struct error err = {0};
     bool is_list = strcmp(head->path, LOCKS_PATH) == 0;
     if (strcmp(head->method, is_list ? "GET" : "POST") != 0)
@@ -412,13 +412,13 @@ void api_locks_serve(struct api_locks *api, struct http_request *request)
         serve_request(api, request, target.name);
 }
 
-int api_locks_open(const struct api_sources *from, struct api_locks **ret_locks)
+int api_locks_open(const struct api_sources *from, struct api_locks **ret_api)
 {
     struct api_locks *api = malloc(sizeof(*api));
     if (!api)
         return -ENOMEM;
     *api = (struct api_locks){.from = *from};
-    *ret_locks = api;
+    *ret_api = api;
     return 0;
 }
 

@@ -25,10 +25,10 @@
 
 struct api_locks;
 
-int api_locks_open(const struct api_sources *from, struct api_locks **ret_locks);
-void api_locks_close(struct api_locks *locks); /* after the HTTP server; NULL is fine */
+int api_locks_open(const struct api_sources *from, struct api_locks **ret_api);
+void api_locks_close(struct api_locks *api); /* after the HTTP server; NULL is fine */
 
 /* The target is "/v1/locks" or begins with "/v1/locks/". */
-void api_locks_serve(struct api_locks *locks, struct http_request *request);
+void api_locks_serve(struct api_locks *api, struct http_request *request);
 
 #endif

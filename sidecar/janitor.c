@@ -169,7 +169,7 @@ static void read_task(struct janitor_dead *dead, int state_fd)
 static int take(struct janitor *janitor, unsigned i, uint32_t epoch)
 {
     _cleanup_close_ int fd = -1;
-    struct slot now;
+    struct slot now = {0};
     int r = board_open(janitor->state_fd, janitor->on_nfs, &fd);
     if (r == 0)
         r = ofd_lock(fd, F_WRLCK, (off_t)i * BOARD_SLOT_BYTES, BOARD_SLOT_BYTES);

@@ -276,12 +276,14 @@ static int64_t kept_until_ms(const struct lock_hold *hold)
 /* The client said so, or its time is up and it cannot say anything any more. */
 static bool is_over(const struct lock_hold *hold, int64_t now_ms)
 {
-    return hold->released || (!hold->ops && now_ms >= kept_until_ms(hold));
+    return !hold || hold->released || (!hold->ops && now_ms >= kept_until_ms(hold));
 }
 
 static void step_held(struct lock *lock, int64_t now_ms)
 {
     struct lock_hold *hold = lock->holder;
+    if (!hold)
+        return; /* it is never held by nobody */
     if (!is_over(hold, now_ms)) {
         if (now_ms - lock->asked_ms >= lock->locks->options.proof_interval_ms)
             lock_call_prove(lock);
@@ -414,7 +416,7 @@ static int64_t state_due_ms(const struct lock *lock)
     case LOCK_FENCING:
         return sooner(lock->next_ms, prove_ms);
     case LOCK_HELD:
-        if (is_over(lock->holder, clock_now_ms()))
+        if (!lock->holder || is_over(lock->holder, clock_now_ms()))
             return 0;
         return lock->holder->ops ? prove_ms : sooner(prove_ms, kept_until_ms(lock->holder));
     case LOCK_GRANTING:

@@ -74,7 +74,7 @@ struct locks {
     uint64_t generation;
     char why[160]; /* not ready */
     struct event *timer;
-    LIST_HEAD(, lock) all;
+    LIST_HEAD(lock_list, lock) all;
     struct lock_queue lost; /* holds whose lock is gone, until their clients leave */
     struct lock_counts counts;
     unsigned n_name_calls; /* under way or queued */

@@ -44,7 +44,7 @@ static struct lock *add(struct locks *locks, const char *name)
     lock->locks = locks;
     lock->fd = -1;
     TAILQ_INIT(&lock->waiters);
-    strcpy(lock->name, name);
+    snprintf(lock->name, sizeof(lock->name), "%s", name);
     LIST_INSERT_HEAD(&locks->all, lock, link);
     locks->counts.names++;
     return lock;
@@ -185,7 +185,7 @@ int locks_request(struct locks *locks, const struct lock_request *request,
     hold->deadline_ms = request->deadline_ms;
     hold->told_ms = clock_now_ms() + FIRST_WORD_MS;
     hold->once = request->once;
-    strcpy(hold->purpose, request->purpose);
+    snprintf(hold->purpose, sizeof(hold->purpose), "%s", request->purpose);
     TAILQ_INSERT_TAIL(&lock->waiters, hold, link);
     lock->n_waiters++;
     locks->counts.waiting++;

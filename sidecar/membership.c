@@ -64,7 +64,7 @@ static int read_slot(struct search *s, uint32_t *ret_last_epoch)
 {
     uint8_t board[BOARD_BYTES];
     struct slot before = {0};
-    uint32_t journal;
+    uint32_t journal = 0;
     s->member.sent_ms = clock_now_ms();
     int r = board_read(s->member.fd, board);
     if (r < 0)
@@ -134,8 +134,8 @@ static int lock_slot(struct search *s, uint32_t *ret_last_epoch, struct error *e
 
 static int check_version(struct search *s, struct error *err)
 {
-    struct version_root root;
-    struct version version;
+    struct version_root root = {.inode = 0};
+    struct version version = {.format = 0};
     int r = place_root_inode(s->place, &root.inode, err);
     if (r < 0)
         return r;
@@ -192,7 +192,7 @@ int membership_take(const struct place *place, bool on_nfs, struct membership *r
                     struct error *err)
 {
     _cleanup_close_ int state_fd = -1, feed_fd = -1, fd = -1;
-    uint32_t last_epoch;
+    uint32_t last_epoch = 0;
     int r = place_open_state(place, &state_fd, err);
     if (r < 0)
         return r;
@@ -228,7 +228,7 @@ int membership_take(const struct place *place, bool on_nfs, struct membership *r
 int membership_leave(const struct membership *member)
 {
     uint8_t board[BOARD_BYTES];
-    struct slot slot;
+    struct slot slot = {0};
     int r = board_read(member->fd, board);
     if (r == 0)
         r = slot_decode(board + (size_t)member->slot * BOARD_SLOT_BYTES, &slot);

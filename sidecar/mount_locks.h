@@ -5,7 +5,7 @@
  *
  *     r = mount_locks_open(work, &work->mount_locks);
  *     mount_locks_follow(work);                     // with every turn of the work
- *     mount_locks_hear(work, &notice);              // a peer's sidecar says
+ *     mount_locks_hear(work, &said);               // a peer's sidecar says
  *     mount_locks_stop(work);  ... until mount_locks_are_free(work) ...
  *     r = mount_locks_close(work, timeout_ms);      // -EBUSY: a call hangs, all must stay
  *
@@ -26,7 +26,7 @@ int mount_locks_open(struct mount_work *work);
 struct locks *mount_locks_of(const struct mount_work *work); /* NULL: there are none */
 void mount_locks_follow(struct mount_work *work);
 void mount_locks_count(struct mount_work *work); /* into the metrics */
-void mount_locks_hear(struct mount_work *work, const struct watch_notice *notice);
+void mount_locks_hear(struct mount_work *work, const struct watch_notice *said);
 void mount_locks_stop(struct mount_work *work);
 bool mount_locks_are_free(const struct mount_work *work);
 int mount_locks_close(struct mount_work *work, int64_t timeout_ms);

@@ -140,7 +140,8 @@ static int forget_unseen(struct census *c, struct snapshot_dir *dir)
         int r = found(c, dir, entry.name, CHANGE_DELETE, entry.dir != NULL);
         if (r < 0)
             return r;
-        snapshot_remove(c->snapshot, dir, strcpy(name, entry.name));
+        memcpy(name, entry.name, sizeof(name));
+        snapshot_remove(c->snapshot, dir, name);
     }
     return 0;
 }
@@ -190,7 +191,7 @@ static int open_dir(const struct census *c, const struct snapshot_dir *dir, int 
 static int visit_dir(struct census *c, struct snapshot_dir *dir)
 {
     _cleanup_close_ int fd = -1;
-    struct statx st;
+    struct statx st = {0};
     int64_t sent_ms = clock_now_ms();
     if (dir->ended)
         return 0;
@@ -237,7 +238,7 @@ static bool next_file(struct census *c, struct snapshot_entry *ret_entry)
 {
     for (;;) {
         if (snapshot_after(c->files_dir, c->files_after, ret_entry)) {
-            strcpy(c->files_after, ret_entry->name);
+            memcpy(c->files_after, ret_entry->name, sizeof(c->files_after));
             if (!ret_entry->dir)
                 return true;
             continue;

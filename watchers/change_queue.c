@@ -16,7 +16,7 @@ struct item {
 
 struct change_queue {
     pthread_mutex_t mutex;
-    STAILQ_HEAD(, item) items;
+    STAILQ_HEAD(item_queue, item) items;
     size_t bytes, max_bytes;
     int fd; /* readable while there are items */
 };

@@ -17,6 +17,7 @@ enum {
     NAME_AT = 10,
     ENTRY_MAX = NAME_AT + NAME_MAX,
     CHUNK_MAX = 4096,
+    POINTER = sizeof(void *),
 };
 
 enum { IS_DIR = 1 << 0, SEEN = 1 << 1 };
@@ -57,7 +58,7 @@ static struct snapshot_dir *node_of(const uint8_t *entry)
     struct snapshot_dir *dir;
     if (!(entry[FLAGS_AT] & IS_DIR))
         return NULL;
-    memcpy(&dir, entry + VALUE_AT, sizeof(dir));
+    memcpy(&dir, entry + VALUE_AT, POINTER);
     return dir;
 }
 
@@ -126,8 +127,7 @@ static int make_room(struct snapshot *s, struct snapshot_chunk **chunk, size_t n
 
 static int add_chunk(struct snapshot *s, struct snapshot_dir *dir, uint32_t at, size_t size)
 {
-    struct snapshot_chunk **chunks =
-        realloc(dir->chunks, (dir->n_chunks + 1) * sizeof(dir->chunks[0]));
+    struct snapshot_chunk **chunks = realloc(dir->chunks, (dir->n_chunks + 1) * POINTER);
     if (!chunks)
         return -ENOMEM;
     dir->chunks = chunks;
@@ -135,19 +135,19 @@ static int add_chunk(struct snapshot *s, struct snapshot_dir *dir, uint32_t at, 
     if (!chunk)
         return -ENOMEM;
     *chunk = (struct snapshot_chunk){.size = (uint16_t)size};
-    memmove(&chunks[at + 1], &chunks[at], (dir->n_chunks - at) * sizeof(chunks[0]));
+    memmove(&chunks[at + 1], &chunks[at], (dir->n_chunks - at) * POINTER);
     chunks[at] = chunk;
     dir->n_chunks++;
-    s->bytes += sizeof(*chunk) + size + sizeof(chunks[0]);
+    s->bytes += sizeof(*chunk) + size + POINTER;
     return 0;
 }
 
 static void drop_chunk(struct snapshot *s, struct snapshot_dir *dir, uint32_t at)
 {
-    s->bytes -= sizeof(*dir->chunks[at]) + dir->chunks[at]->size + sizeof(dir->chunks[0]);
+    s->bytes -= sizeof(*dir->chunks[at]) + dir->chunks[at]->size + POINTER;
     free(dir->chunks[at]);
     dir->n_chunks--;
-    memmove(&dir->chunks[at], &dir->chunks[at + 1], (dir->n_chunks - at) * sizeof(dir->chunks[0]));
+    memmove(&dir->chunks[at], &dir->chunks[at + 1], (dir->n_chunks - at) * POINTER);
 }
 
 /* What is behind the place goes to a chunk of its own. At the end nothing moves: names that come
@@ -429,7 +429,7 @@ static int add_node(struct snapshot *s, struct snapshot_dir *parent, const char 
     }
     dir->parent = parent;
     entry[FLAGS_AT] = IS_DIR;
-    memcpy(entry + VALUE_AT, &dir, sizeof(dir));
+    memcpy(entry + VALUE_AT, &dir, POINTER);
     set_seen(parent, entry);
     TAILQ_INSERT_TAIL(&s->order, dir, order);
     s->bytes += sizeof(*dir) + strlen(name) + 1;
@@ -507,7 +507,7 @@ int snapshot_move(struct snapshot *s, struct snapshot_dir *from_dir, const char 
         return r;
     }
     entry[FLAGS_AT] = IS_DIR;
-    memcpy(entry + VALUE_AT, &moved.dir, sizeof(moved.dir));
+    memcpy(entry + VALUE_AT, &moved.dir, POINTER);
     set_seen(dir, entry);
     s->bytes += strlen(name) - strlen(moved.dir->name);
     free(moved.dir->name);

@@ -17,14 +17,13 @@ enum {
     CRC_AT = LOCK_RECORD_BYTES - 4,
 };
 
-static const char magic[] = "EFSL";
+static const uint8_t magic[] = {'E', 'F', 'S', 'L'};
 
 static uint8_t *put_text(uint8_t *p, const char *text)
 {
     size_t length = strlen(text);
     *p++ = (uint8_t)length;
-    memcpy(p, text, length);
-    return p + length;
+    return mempcpy(p, text, length);
 }
 
 int lock_record_encode(const struct lock_record *record, uint8_t bytes[LOCK_RECORD_BYTES])
@@ -33,7 +32,7 @@ int lock_record_encode(const struct lock_record *record, uint8_t bytes[LOCK_RECO
         strlen(record->zone) > LOCK_TEXT_MAX || strlen(record->purpose) > LOCK_TEXT_MAX)
         return -ERANGE;
     memset(bytes, 0, LOCK_RECORD_BYTES);
-    memcpy(bytes, magic, 4);
+    memcpy(bytes, magic, sizeof(magic));
     uint8_t *p = put_le16(bytes + 4, FORMAT);
     p = put_le16(p, (uint16_t)((record->clean ? CLEAN : 0) | (record->done ? DONE : 0)));
     p = put_le64(p, record->serial);
@@ -62,7 +61,7 @@ static int get_text(const uint8_t **p, char *ret_text)
 
 int lock_record_decode(const uint8_t bytes[LOCK_RECORD_BYTES], struct lock_record *ret_record)
 {
-    if (memcmp(bytes, magic, 4) != 0 || get_le16(bytes + 4) != FORMAT ||
+    if (memcmp(bytes, magic, sizeof(magic)) != 0 || get_le16(bytes + 4) != FORMAT ||
         get_le32(bytes + CRC_AT) != crc32c(0, bytes, CRC_AT))
         return -EBADMSG;
     uint16_t flags = get_le16(bytes + 6);

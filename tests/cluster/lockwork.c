@@ -32,8 +32,6 @@
 
 enum { BEAT_MS = 40, REFUSED_PAUSE_MS = 300 };
 
-extern char **environ;
-
 static int64_t boot_us(void)
 {
     struct timespec now;

@@ -197,7 +197,9 @@ static int teardown(void **state)
     if (board_fd >= 0)
         close(board_fd);
     snprintf(command, sizeof(command), "rm -rf %s", root);
-    return chdir("/") < 0 || system(command) != 0;
+    if (chdir("/") < 0)
+        return -1;
+    return system(command); /* NOLINT(cert-env33-c): our own mkdtemp name */
 }
 
 /* What was announced before is history; what comes later is told, in order. */
@@ -305,6 +307,7 @@ static void test_removed_after_leaving(void **state)
     assert_next("task-3-1", "told");
     leave(&a, SLOT_LEFT);
     assert_quiet();
+    /* NOLINTNEXTLINE(cert-env33-c): in our own directory */
     assert_int_equal(system("rm -r state/feed/3-1"), 0);
     join(&a, 3, 2);
     tell(&a, "next");
