@@ -101,13 +101,7 @@ FUZZ_CFLAGS   = -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,und
 FUZZ_LIB     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(LIB_SRC) init/policy.c)
 
 fuzz: $(FUZZ:%=$(BUILD)/fuzz/%) ## feed every fuzz target for FUZZ_SECONDS
-	$(Q)for name in $(FUZZ); do \
-	    echo "  FUZZ    $$name"; mkdir -p $(BUILD)/fuzz/found/$$name; \
-	    $(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=16384 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
-	        -artifact_prefix=$(BUILD)/fuzz/$$name. $(BUILD)/fuzz/found/$$name tests/fuzz/corpus/$$name >$(BUILD)/fuzz/$$name.log 2>&1 \
-	        || { tail -n 40 $(BUILD)/fuzz/$$name.log; exit 1; }; \
-	    sed -n 's/^stat::number_of_executed_units: */          runs: /p' $(BUILD)/fuzz/$$name.log; \
-	done
+	$(Q)BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(FUZZ)
 
 $(FUZZ_LIB): $(BUILD)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
