@@ -133,6 +133,9 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/lib.a
 integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
 
+model: ## check the models in docs/models with spin
+	$(Q)BUILD=$(BUILD) tests/model
+
 chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
 	$(Q)BUILD=$(TEST_BUILD_DIR) WATCH_PAIRS=1000000 tests/integration/test_watch_limits.py memory
 
@@ -222,11 +225,12 @@ lint-shell:
 -include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c tests/tools/*.c tests/fuzz/*.c)) $(FUZZ_LIB))
 
 # The README's test command. It installs what it needs, so that it works as the first command on a new machine.
-test: ## install what is missing, then unit, integration and cluster tests
+test: ## install what is missing, then unit and integration tests, models, cluster
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory -j2 all
 	$(Q)$(MAKE) --no-print-directory -j2 unit
 	$(Q)$(MAKE) --no-print-directory integration
+	$(Q)$(MAKE) --no-print-directory model
 	$(Q)$(MAKE) --no-print-directory cluster
 
 # ---- manual pages and docs/metrics.md: the tables in them are those of the programs ----
@@ -272,4 +276,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-feed fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-feed fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
