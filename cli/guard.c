@@ -244,6 +244,11 @@ static _Noreturn void become_guard(const struct guard_options *options, int fd)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     watch.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (options->on_lost != GUARD_IGNORE && clock_now_ms() >= options->valid_until_ms) {
+        report(&watch, GUARD_ENDING, 0); /* efsctl was stopped meanwhile: others may have it */
+        report(&watch, GUARD_GONE, 0);
+        _exit(0);
+    }
     watch.command = watch.signal_fd < 0 ? -1 : fork();
     if (watch.command == 0)
         become_command(options, group);

@@ -60,7 +60,8 @@ struct guard_report {
 
 struct guard;
 
-/* The command gets this process's environment, streams and process group. */
+/* The command gets this process's environment, streams and process group. When the time is up
+ * already it is not run, and GUARD_ENDING and GUARD_GONE come. */
 int guard_start(const struct guard_options *options, struct guard **ret_guard, struct error *err);
 void guard_close(struct guard *guard); /* NULL is fine */
 

@@ -267,7 +267,8 @@ void lock_closed(struct lock *lock)
 
 /* ---- steps ---- */
 
-/* Of a hold that was abandoned: what used the lock is ended by then, and what that had under way. */
+/* Of a hold that was abandoned: what used the lock is ended by then, and what that had under way.
+ */
 static int64_t kept_until_ms(const struct lock_hold *hold)
 {
     return test_hook_omits("keep_after_close") ? 0 : hold->valid_until_ms + LOCKS_MARGIN_MS;
@@ -309,7 +310,7 @@ static void step_granting(struct lock *lock)
     struct error err;
     bool heals = lock->must_clean && !lock->locks->stopping;
     if (TAILQ_EMPTY(&lock->waiters) && !heals) {
-        give_back(lock, false); /* as it was */
+        give_back(lock, lock->in_a_row > 0); /* as it was, or on the word of the last one here */
         lock_call_give_back(lock);
     } else if (lock->record.token.generation > lock->locks->generation) {
         error_set(&err, EUCLEAN,
