@@ -11,6 +11,7 @@
 enum {
     RETRY_MIN_MS = 100,
     RETRY_SPAN_MS = 150,
+    OTHERS_FIRST_MS = RETRY_MIN_MS + RETRY_SPAN_MS + 10, /* each has tried once by then */
     UNREADY_RETRY_MS = 500,
     IN_A_ROW_MOST = 4,
     TURN_MS = 1000,     /* then other hosts get a chance */
@@ -250,7 +251,7 @@ void lock_given_back(struct lock *lock)
     lock->state = LOCK_FREE;
     lock->used_ms = lock->next_ms = clock_now_ms();
     if (!TAILQ_EMPTY(&lock->waiters))
-        lock->next_ms += retry_ms(); /* others first */
+        lock->next_ms += OTHERS_FIRST_MS;
     if (hold)
         lock_end_hold(hold, LOCK_END_RELEASED, NULL);
     if (lock->write_back)

@@ -52,6 +52,16 @@ static int fail(struct lock_call *call, int r, const char *what)
                            call->place->path, what);
 }
 
+static int fail_damaged(struct lock_call *call)
+{
+    char path[LOCK_PATH_SIZE];
+    return error_set(&call->err, EBADMSG,
+                     "%s in the state directory of %s is damaged. When nobody uses lock \"%s\", "
+                     "remove that file and start a new generation (efsctl state reset), or the "
+                     "lock's tokens begin at 1 again",
+                     lock_name_path(call->name, path), call->place->path, call->name);
+}
+
 /* What the cause is, where people cannot know. */
 static void advise(struct lock_call *call)
 {
@@ -67,8 +77,6 @@ static void advise(struct lock_call *call)
         {EROFS, "the mount is read-only"},
         {EACCES, "let all tasks have one group and set state.gid to it"},
         {EPERM, "let all tasks have one group and set state.gid to it"},
-        {EBADMSG, "its file is damaged. When nobody uses the lock, remove that file and start a "
-                  "new generation (efsctl state reset), or its tokens begin at 1 again"},
     };
     size_t length = strlen(call->err.text);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -132,7 +140,7 @@ static int take_run(void *arg)
     call->has_record = r == 0;
     if (taken && r < 0 && r != -ENODATA) {
         lock_file_drop(call->fd);
-        return fail(call, r, "read");
+        return r == -EBADMSG ? fail_damaged(call) : fail(call, r, "read");
     }
     return taken ? 0 : -EAGAIN;
 }

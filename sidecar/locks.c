@@ -56,7 +56,7 @@ static void make_room(struct locks *locks)
     struct lock *lock, *oldest = NULL;
     LIST_FOREACH(lock, &locks->all, link)
     {
-        if (lock->state == LOCK_FREE && !lock->in_flight && TAILQ_EMPTY(&lock->waiters) &&
+        if (lock->state == LOCK_FREE && lock->fd >= 0 && TAILQ_EMPTY(&lock->waiters) &&
             (!oldest || lock->used_ms < oldest->used_ms))
             oldest = lock;
     }
@@ -66,14 +66,14 @@ static void make_room(struct locks *locks)
     lock_step(oldest);
 }
 
-/* Locks that are closing do not count: they go by themselves. */
+/* Locks that are closing, or closed, do not count: they go by themselves. */
 static unsigned in_use(const struct locks *locks)
 {
     unsigned n = 0;
     const struct lock *lock;
     LIST_FOREACH(lock, &locks->all, link)
     {
-        n += lock->state != LOCK_CLOSING || !TAILQ_EMPTY(&lock->waiters);
+        n += !TAILQ_EMPTY(&lock->waiters) || (lock->state != LOCK_CLOSING && !is_unused(lock));
     }
     return n;
 }
