@@ -15,7 +15,7 @@ def run(cluster):
     sidecars = []
     for n, host in enumerate(hosts):
         host.mount()
-        sidecars.append(Sidecar(host, "/mnt/data", task=f"task-{n}", options="--lease-fence=10s"))
+        sidecars.append(Sidecar(host, "/mnt/data", task=f"task-{n}", options="--lease-fence=10s --lock-proof-interval=3s"))
         sidecars[-1].ready()
     keeper, dies, stops = sidecars
     slots = [sidecar.feed()["slot"] for sidecar in sidecars]
