@@ -80,8 +80,10 @@ static int take_records(struct merge *m)
             return r;
     }
     scan_close(m->tracker);
-    if (m->taken >= m->until)
+    if (m->taken >= m->until) {
         m->ticket = 0;
+        tracker_tell_now(m->tracker); /* who announced it has waited for a batch already */
+    }
     return 0;
 }
 

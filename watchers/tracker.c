@@ -23,6 +23,12 @@ void tracker_tell_soon(struct tracker *t)
         t->flush_ms = clock_now_ms() + t->options->batch_ms;
 }
 
+void tracker_tell_now(struct tracker *t)
+{
+    if (t->flush_ms != CLOCK_NEVER)
+        t->flush_ms = clock_now_ms();
+}
+
 int tracker_note(struct tracker *t, struct dir *dir, const char *name, enum change_op op,
                  unsigned flags)
 {

@@ -149,6 +149,7 @@ void tracker_status(const struct tracker *tracker, struct watch_status *ret_stat
 /* For events.c, scan.c and tell.c: note what happened, and see that it is told within the batch
  * window. */
 void tracker_tell_soon(struct tracker *tracker);
+void tracker_tell_now(struct tracker *tracker); /* what is pending, without the window */
 int tracker_note(struct tracker *tracker, struct dir *dir, const char *name, enum change_op op,
                  unsigned flags);
 int tracker_resync(struct tracker *tracker, const struct dir *dir, const char *name,
