@@ -203,11 +203,17 @@ class Chaos:
 
     def check(self, converge_s=CONVERGE_S, settle_s=SETTLE_S):
         for member in self.members:
-            code = member.storm and member.storm.poll()
-            check(not code or code < 0, f"the storm on {member.host.name}: {member.storm.stderr}")
-        self.converge(converge_s)
-        self.pause(settle_s)
-        self.fail_if_different(self.differences())
+            if member.storm and (member.storm.poll() or 0) > 0:
+                raise Failure(f"the storm on {member.host.name}: {member.storm.stderr}")
+        end = time.monotonic() + converge_s
+        while True:  # equal, and still so when nothing more can be on its way
+            self.converge(end - time.monotonic())
+            self.pause(settle_s)
+            found = self.differences()
+            if not found:
+                break
+            if time.monotonic() > end:
+                self.fail_if_different(found)
         self.check_resyncs()
 
     def differences(self):
@@ -216,6 +222,7 @@ class Chaos:
 
     def converge(self, timeout):
         start = time.monotonic()
+        self.collect()
         while found := self.differences():
             if time.monotonic() - start > timeout:
                 self.fail_if_different(found)

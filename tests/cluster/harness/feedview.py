@@ -169,6 +169,8 @@ class Consumer:
             elif "op" in change:
                 self.note(int(ticks), change)
                 self.view.apply(change)
+                if change["op"] == "resync" and "observer" not in change:
+                    self.view.start(self.initial())  # said by the sidecar to us alone: nobody reports again, we look ourselves
         self.log.flush()
 
     def note(self, ticks, change):
