@@ -131,13 +131,13 @@ static void show(struct scanner *s, enum scanner_state state)
 static int tell(struct scanner *s, const struct change *change)
 {
     int r = 0;
+    pthread_mutex_lock(&s->mutex);
+    s->status.found++;
+    pthread_mutex_unlock(&s->mutex);
     while (r >= 0 && !s->stopping && !change_queue_push(s->found, change)) {
         wait_until(s, clock_now_ms() + CROWDED_MS);
         r = take_notes(s);
     }
-    pthread_mutex_lock(&s->mutex);
-    s->status.found++;
-    pthread_mutex_unlock(&s->mutex);
     return r;
 }
 

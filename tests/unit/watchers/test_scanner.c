@@ -14,7 +14,7 @@
 
 #include "lib/clock.h"
 
-enum { PATIENCE_MS = 20 * 1000 };
+enum { PATIENCE_MS = 60 * 1000 };
 
 static char root[64];
 static struct scanner_options options;
