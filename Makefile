@@ -143,6 +143,10 @@ chaos-feed: all cluster-tools ## storms on two hosts with kills, cuts and restar
 	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos tests/cluster/chaos/feed.py
 	$(Q)cat $(BUILD)/chaos/feed/report
 
+chaos-locks: all cluster-tools ## locks on three hosts with everything killed, cut and frozen: SEEDS=1 OPS=10000, first seed SEED
+	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos-locks tests/cluster/chaos/locks.py
+	$(Q)cat $(BUILD)/chaos-locks/locks/report
+
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
 CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfsprobe storm uml-xstate.so)
 CLUSTER_ARGS  ?=
@@ -276,4 +280,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-feed fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-feed chaos-locks fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools

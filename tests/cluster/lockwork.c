@@ -107,12 +107,14 @@ static uint64_t next_random(uint64_t *state) /* xorshift64 */
 
 static int run(uint64_t seed, int64_t count, int64_t hold_ms, char **names, int n_names)
 {
+    char efsctl[] = "efsctl", lock[] = "lock", wait[] = "--wait=2s", dashes[] = "--";
+    char lockwork[] = "lockwork", held[] = "hold";
     uint64_t random = seed * 2685821657736338717ULL + 1;
     for (int64_t i = 0; count == 0 || i < count; i++) {
         char ms[32];
         char *name = names[next_random(&random) % (uint64_t)n_names];
         snprintf(ms, sizeof(ms), "%" PRIu64, 1 + next_random(&random) % (uint64_t)hold_ms);
-        char *argv[] = {"efsctl", "lock", "--wait=60s", name, "--", "lockwork", "hold", ms, NULL};
+        char *argv[] = {efsctl, lock, wait, name, dashes, lockwork, held, ms, NULL};
         pid_t pid;
         int status;
         if ((errno = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ)) != 0)

@@ -25,8 +25,8 @@ def start(cluster, hosts, options=""):
     return sidecars
 
 
-def sidecar(host, options=""):
-    return Sidecar(host, "/mnt/data", task=host.name, options=f"{SETTINGS} {options}", intervals=feed.INTERVALS)
+def sidecar(host, options="", **how):
+    return Sidecar(host, "/mnt/data", task=host.name.replace("/", "-"), options=f"{SETTINGS} {options}", intervals=feed.INTERVALS, **how)
 
 
 class Command:

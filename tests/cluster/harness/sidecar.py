@@ -14,9 +14,10 @@ class Sidecar:
     INTERVALS = ("--mount-probe-interval=2s --mount-stall-after=5s --lease-proof-interval=2s --metrics-interval=1s "
                  "--canary-interval=10s")
 
-    def __init__(self, host, mounts, task="app", run_dir="/run/efs-sidecar", options="", intervals=INTERVALS):
+    def __init__(self, host, mounts, task="app", run_dir="/run/efs-sidecar", options="", intervals=INTERVALS,
+                 program="efs-sidecar", env=None):
         self.host, self.run_dir = host, run_dir
-        self.process = host.spawn(f"exec efs-sidecar --run-dir={run_dir} --task-name={task} {intervals} {options} {mounts}")
+        self.process = host.spawn(f"exec {program} --run-dir={run_dir} --task-name={task} {intervals} {options} {mounts}", env=env)
         host.run(f"for i in $(seq 100); do [ -S {run_dir}/api.sock ] && exit; sleep 0.1; done; exit 1", timeout=20)
 
     def get(self, path):
