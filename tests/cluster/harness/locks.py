@@ -10,15 +10,17 @@ VALID_S = FENCE_S - MARGIN_S
 POLL_MS = 250  # a waiter asks at least as often
 SETTINGS = f"--lease-fence={FENCE_S}s --lock-proof-interval=2s {feed.POLL}"
 
-SIGN = re.compile(r"^([EBL]) \d+ (\d+) \d+ (\S+) (\d+)\.(\d+) (\d+)$", re.M)
+# kind, ticks, CLOCK_BOOTTIME in us, ticks, name, token, pid
+SIGN_OF_LIFE = re.compile(r"^([EBL]) (\d+) (\d+) (\d+) (\S+) (\S+) (\d+)$", re.M)
 
 
-def start(cluster, hosts, options=""):
-    """A sidecar on each of so many hosts, with a slot."""
+def start(cluster, hosts, options="", mount=True):
+    """A sidecar on each of so many hosts, with a slot. mount=False: they have their mounts."""
     sidecars = []
     for number in range(1, hosts + 1):
         host = cluster.host(number)
-        host.mount()
+        if mount:
+            host.mount()
         sidecars.append(sidecar(host, options))
     for each in sidecars:
         each.wait("LocksReady", "True", "SlotHeld", 60)
@@ -36,10 +38,6 @@ class Command:
         self.host, self.name = host, name
         self.process = host.spawn(f"exec efsctl lock {options} {name} -- lockwork hold {ms} {'stubborn' if stubborn else ''}")
 
-    def signs(self):
-        """(kind, CLOCK_BOOTTIME in ms, pid) of the signs of life that arrived."""
-        return [(m[1], int(m[2]) / 1000, int(m[6])) for m in SIGN.finditer(self.process.stdout)]
-
     def entered(self, timeout=20):
         """Waits until it runs; its token."""
         found = self.process.wait_output(r"^E \d+ \d+ \d+ \S+ (\d+)\.(\d+) (\d+)$", timeout)
@@ -56,9 +54,6 @@ class Command:
     def ticks(self, which):
         """Of the first (0) or last (-1) sign of life, by the counter that all machines share."""
         return int(self.process.stdout.strip().splitlines()[which].split()[1])
-
-    def guard(self):
-        return int(self.host.run(["ps", "-o", "ppid=", "-p", str(self.pid)]).stdout)
 
     def kill(self, name="KILL"):
         self.host.run(["kill", f"-{name}", str(self.pid)])
