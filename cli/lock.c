@@ -13,6 +13,7 @@
 
 #include "cli/field.h"
 #include "cli/guard.h"
+#include "cli/locks.h"
 #include "cli/response.h"
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -26,7 +27,7 @@ enum {
     TARGET_SIZE = 8 * 1024,
 };
 
-enum { OPTION_WAIT, OPTION_TRY, OPTION_ON_LOST, OPTION_MOUNT, OPTION_PURPOSE };
+enum { OPTION_WAIT, OPTION_TRY, OPTION_ON_LOST, OPTION_MOUNT, OPTION_PURPOSE, OPTION_AGAIN };
 
 /* How a command under a lock ended. */
 enum outcome {
@@ -334,7 +335,8 @@ static enum outcome run_once(struct locked *l)
          response_add_query(target, sizeof(target), "mount", call->values[OPTION_MOUNT])) ||
         (call->values[OPTION_PURPOSE] &&
          response_add_query(target, sizeof(target), "purpose", call->values[OPTION_PURPOSE])) ||
-        (l->once && response_add_query(target, sizeof(target), "once", "1"))) {
+        (l->once && !call->values[OPTION_AGAIN] &&
+         response_add_query(target, sizeof(target), "once", "1"))) {
         l->code = command_misuse(call, "the arguments are too long");
         return OUTCOME_REFUSED;
     }
@@ -388,17 +390,6 @@ static int read_on_lost(const struct command_call *call, enum guard_on_lost *ret
                 : 0;
 }
 
-static int name_resource(struct locked *l, const char *prefix)
-{
-    size_t used = (size_t)snprintf(l->resource, sizeof(l->resource), "/v1/locks/%s", prefix);
-    for (const char *p = l->name; *p; p++) {
-        if (used + 4 > sizeof(l->resource))
-            return command_misuse(l->call, "the name is too long");
-        used += (size_t)sprintf(l->resource + used, "%%%02X", (unsigned char)*p);
-    }
-    return 0;
-}
-
 static int prepare(struct command_call *call, struct locked *l, const char *prefix, char *wait,
                    size_t wait_size)
 {
@@ -410,8 +401,8 @@ static int prepare(struct command_call *call, struct locked *l, const char *pref
     int code = read_wait(call, wait, wait_size);
     if (code == 0)
         code = read_on_lost(call, &l->on_lost);
-    if (code == 0)
-        code = name_resource(l, prefix);
+    if (code == 0 && locks_resource(prefix, l->name, l->resource, sizeof(l->resource)) < 0)
+        code = command_misuse(call, "the name is too long");
     if (*wait)
         call->values[OPTION_WAIT] = wait;
     return code;
@@ -459,48 +450,4 @@ int once_run(const struct command_call *call)
 int lead_run(const struct command_call *call)
 {
     return run_locked(call, "", false, true);
-}
-
-/* ---- the list ---- */
-
-static void print_lock(const json_t *lock, int64_t now_ms)
-{
-    char held[TEXT_SHORT], valid[TEXT_SHORT];
-    const json_t *holder = json_object_get(lock, "holder");
-    bool here = json_is_true(json_object_get(lock, "held_here"));
-    text_column(stdout, 28, field_text(lock, "name"));
-    text_column(stdout, 9, field_text(lock, "state"));
-    text_column(stdout, 18, json_is_object(holder) ? field_text(holder, "task") : "-");
-    text_column(stdout, 7, here ? text_duration(field_integer(lock, "held_ms"), held) : "-");
-    text_column(stdout, 7,
-                here ? text_duration(field_integer(lock, "valid_until_ms") - now_ms, valid) : "-");
-    printf("%lld\n", field_integer(lock, "waiters"));
-}
-
-int locks_run(const struct command_call *call)
-{
-    enum { OPTION_JSON };
-    _cleanup_client_ struct client *client = NULL;
-    _cleanup_json_ json_t *root = NULL;
-    const char *text;
-    int code = command_get(call, "/v1/locks", COMMAND_TIMEOUT_MS, &client, &root, &text);
-    if (code != 0)
-        return code;
-    if (call->values[OPTION_JSON]) {
-        puts(text);
-        return 0;
-    }
-    size_t i;
-    json_t *lock;
-    const json_t *list = json_object_get(root, "locks");
-    if (json_array_size(list) > 0)
-        printf("%-28s %-9s %-18s %-7s %-7s %s\n", "LOCK", "STATE", "TASK", "HELD", "VALID",
-               "WAITING");
-    json_array_foreach(list, i, lock)
-    {
-        print_lock(lock, field_integer(root, "now_ms"));
-    }
-    printf("%lld held, %lld waiting, %lld possible\n", field_integer(root, "held"),
-           field_integer(root, "waiting"), field_integer(root, "budget"));
-    return 0;
 }

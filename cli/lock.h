@@ -1,5 +1,5 @@
 /*
- * lock: `efsctl lock`, `once`, `lead` and `locks`: commands under a lock of the fleet.
+ * lock: `efsctl lock`, `once` and `lead`: commands under a lock of the fleet.
  */
 #ifndef CLI_LOCK_H
 #define CLI_LOCK_H
@@ -15,6 +15,5 @@ enum {
 int lock_run(const struct command_call *call);
 int once_run(const struct command_call *call);
 int lead_run(const struct command_call *call);
-int locks_run(const struct command_call *call);
 
 #endif

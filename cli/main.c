@@ -8,6 +8,7 @@
 #include "cli/explain.h"
 #include "cli/health.h"
 #include "cli/lock.h"
+#include "cli/locks.h"
 #include "cli/metrics.h"
 #include "cli/state.h"
 #include "cli/status.h"
@@ -89,7 +90,8 @@ static const struct command commands[] = {
       {"try", NULL, "do not wait at all"},
       {"on-lost", "HOW", "what COMMAND gets when the lock is lost: term, kill or ignore [term]"},
       {"mount", "DIR", "a lock of this mount's tasks [the first that has locks]"},
-      {"purpose", "TEXT", "what those who wait are told"}},
+      {"purpose", "TEXT", "what those who wait are told"},
+      {"again", NULL, "also when it was done before"}},
      once_run},
     {"lead",
      "NAME [OPTIONS] -- COMMAND ...",
@@ -102,10 +104,11 @@ static const struct command commands[] = {
       {"purpose", "TEXT", "what those who wait are told"}},
      lead_run},
     {"locks",
-     "",
-     0,
-     "the locks that this task has or waits for",
-     {{"json", NULL, "what the API answers, as it is"}},
+     "[NAME]",
+     1,
+     "the locks that this task has or waits for; who has NAME, as its file says",
+     {{"json", NULL, "what the API answers, as it is"},
+      {"mount", "DIR", "NAME is one of this mount's tasks [the first that has locks]"}},
      locks_run},
     {"config",
      "",

@@ -12,6 +12,7 @@
 #include "lib/json.h"
 #include "lib/parse.h"
 #include "lib/share/lock_name.h"
+#include "sidecar/api_lock_list.h"
 #include "sidecar/locks.h"
 #include "sidecar/mounts.h"
 
@@ -60,17 +61,6 @@ static void send_line(struct stream *stream, json_t *line)
     write_line(stream->http, line);
 }
 
-static json_t *holder_json(const struct lock_record *holder)
-{
-    char token[LOCK_TOKEN_TEXT], since[CLOCK_TEXT];
-    if (!holder)
-        return json_null();
-    return json_pack("{s:o, s:o, s:o, s:s, s:s}", "task", json_string_lossy(holder->task), "zone",
-                     json_string_lossy(holder->zone), "purpose", json_string_lossy(holder->purpose),
-                     "token", lock_token_format(&holder->token, token), "since",
-                     clock_format(holder->since_wall_ms, since));
-}
-
 /* ---- what a lock says ---- */
 
 static bool is_slow(const struct stream *stream)
@@ -82,7 +72,7 @@ static void on_waiting(void *arg, unsigned position, const struct lock_record *h
 {
     if (!is_slow(arg))
         send_line(arg, json_pack("{s:s, s:i, s:o}", "event", "waiting", "position", (int)position,
-                                 "holder", holder_json(holder)));
+                                 "holder", api_lock_holder_json(holder)));
 }
 
 static void on_granted(void *arg, const struct lock_token *token, int64_t valid_until_ms)
@@ -108,6 +98,18 @@ static void on_lost(void *arg, const char *why, int64_t valid_until_ms)
                              (json_int_t)valid_until_ms));
 }
 
+static void answer_releaser(const struct releaser *releaser, bool released, const struct error *err)
+{
+    static const char yes[] = "{\"released\":true}";
+    struct http_request *request = http_deferred(releaser->http);
+    if (released)
+        http_reply(request, 200, "application/json", yes, strlen(yes));
+    else
+        http_error(request, 410, "who takes it next waits until its time is up",
+                   "the lock was lost before it was given back: %s",
+                   err ? err->text : "the sidecar is ending");
+}
+
 static void on_ended(void *arg, enum lock_end end, uint32_t exit_status, const struct error *err)
 {
     struct stream *stream = arg;
@@ -126,8 +128,7 @@ static void on_ended(void *arg, enum lock_end end, uint32_t exit_status, const s
                             json_string_lossy(err ? err->text : "the sidecar is ending"));
     send_line(stream, line);
     if (stream->releaser) {
-        write_line(stream->releaser->http, json_pack("{s:b}", "released", end == LOCK_END_RELEASED));
-        http_stream_end(stream->releaser->http);
+        answer_releaser(stream->releaser, end == LOCK_END_RELEASED, err);
         free(stream->releaser);
     }
     if (stream->http)
@@ -190,13 +191,16 @@ static int parse_target(const char *path, struct target *ret_target, struct erro
 }
 
 /* The locks of that mount; of the first that has some when it is NULL. */
-static struct locks *find_locks(const struct api_locks *api, const char *mount, struct error *err)
+static struct locks *find_locks(const struct api_locks *api, const char *mount,
+                                const char **ret_mount, struct error *err)
 {
     struct mounts *mounts = api->from.mounts;
     for (size_t i = 0; i < mounts_count(mounts); i++) {
         struct locks *locks = mounts_locks(mounts, i);
-        if (locks && (!mount || strcmp(mounts_path(mounts, i), mount) == 0))
-            return locks;
+        if (!locks || (mount && strcmp(mounts_path(mounts, i), mount) != 0))
+            continue;
+        *ret_mount = mounts_path(mounts, i);
+        return locks;
     }
     error_set(err, ENOENT,
               "%s has no locks: the profile must be coordinate or cache, and the "
@@ -269,11 +273,12 @@ static void serve_request(struct api_locks *api, struct http_request *request, c
     struct http_query query;
     struct lock_request wanted;
     struct error err = {0};
+    const char *mount = NULL;
     struct locks *locks = NULL;
     int r = http_query_parse(request->head.query, names, &query, &err);
     if (r == 0)
         r = parse_request(&query, name, &wanted, &err);
-    if (r == 0 && !(locks = find_locks(api, http_query_get(&query, "mount"), &err)))
+    if (r == 0 && !(locks = find_locks(api, http_query_get(&query, "mount"), &mount, &err)))
         r = -ENOENT;
     if (r == 0 && http_stream_refused(request))
         return;
@@ -349,46 +354,24 @@ static void serve_release(struct api_locks *api, struct http_request *request, c
     }
     releaser->of = stream;
     stream->releaser = releaser;
-    http_stream_begin(request, "application/json", &ops, releaser, &releaser->http);
+    http_defer(request, &ops, releaser, &releaser->http);
     lock_hold_release(hold, done, (uint32_t)exit_status);
 }
 
-/* ---- the list ---- */
-
-static json_t *view_json(const char *mount, const struct lock_view *view)
+static void serve_look(struct api_locks *api, struct http_request *request, const char *name)
 {
-    return json_pack("{s:s, s:o, s:s, s:b, s:o, s:I, s:I, s:i}", "mount", mount, "name",
-                     json_string_lossy(view->name), "state", view->state, "held_here", view->held,
-                     "holder", holder_json(view->holder), "held_ms", (json_int_t)view->held_ms,
-                     "valid_until_ms", (json_int_t)view->valid_until_ms, "waiters",
-                     (int)view->waiters);
-}
-
-static void serve_list(struct api_locks *api, struct http_request *request)
-{
-    struct mounts *mounts = api->from.mounts;
-    struct lock_view view;
-    struct lock_counts counts, sum = {0};
-    _cleanup_json_ json_t *list = json_array();
-    for (size_t i = 0; i < mounts_count(mounts); i++) {
-        const struct locks *locks = mounts_locks(mounts, i);
-        if (!locks)
-            continue;
-        locks_count(locks, &counts);
-        sum.held += counts.held;
-        sum.waiting += counts.waiting;
-        for (size_t n = 0; locks_view(locks, n, &view); n++)
-            json_array_append_new(list, view_json(mounts_path(mounts, i), &view));
-    }
-    _cleanup_json_ json_t *body =
-        json_pack("{s:O, s:i, s:i, s:I, s:I}", "locks", list, "held", (int)sum.held, "waiting",
-                  (int)sum.waiting, "budget", (json_int_t)api->from.settings->lock_max, "now_ms",
-                  (json_int_t)clock_now_ms());
-    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    if (text)
-        http_reply(request, 200, "application/json", text, strlen(text));
-    else
-        http_error(request, 503, NULL, "no memory");
+    static const char *const names[] = {"mount", NULL};
+    struct http_query query;
+    struct error err = {0};
+    const char *mount = NULL;
+    struct locks *locks = NULL;
+    int r = http_query_parse(request->head.query, names, &query, &err);
+    if (r == 0 && !(locks = find_locks(api, http_query_get(&query, "mount"), &mount, &err)))
+        r = -ENOENT;
+    if (r == 0)
+        r = api_lock_look_serve(locks, mount, name, request, &err);
+    if (r < 0)
+        refuse(request, r, &err);
 }
 
 void api_locks_serve(struct api_locks *api, struct http_request *request)
@@ -396,16 +379,20 @@ void api_locks_serve(struct api_locks *api, struct http_request *request)
     const struct http_head *head = &request->head;
     struct target target = {.release = false};
     struct error err = {0};
-    bool is_list = strcmp(head->path, LOCKS_PATH) == 0;
-    if (strcmp(head->method, is_list ? "GET" : "POST") != 0)
-        http_error(request, 405, is_list ? "use GET, or POST with a name" : "use POST",
+    bool is_list = strcmp(head->path, LOCKS_PATH) == 0, is_get = strcmp(head->method, "GET") == 0;
+    if (!is_get && (is_list || strcmp(head->method, "POST") != 0))
+        http_error(request, 405, is_list ? "use GET, or POST with a name" : "use GET or POST",
                    "%s is not possible on %.128s", head->method, head->path);
     else if (is_list && *head->query)
         http_error(request, 400, NULL, LOCKS_PATH " takes no query");
     else if (is_list)
-        serve_list(api, request);
+        api_lock_list_serve(&api->from, request);
     else if (parse_target(head->path, &target, &err) < 0)
         http_error(request, 400, USAGE, "%s", err.text);
+    else if (is_get && target.release)
+        http_error(request, 405, "use POST", "GET is not possible on %.128s", head->path);
+    else if (is_get)
+        serve_look(api, request, target.name);
     else if (target.release)
         serve_release(api, request, target.name);
     else

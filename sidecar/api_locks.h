@@ -9,8 +9,9 @@
  *         {"event":"lost","reason":"...","valid_until_ms":N}
  *         {"event":"released"} {"event":"timeout"} {"event":"done","exit_status":N}
  *         {"event":"error","message":"..."}                 these four end the answer
- *     POST /v1/locks/NAME/release?hold=HEX&done=&exit_status=    {"released":true} when it is
- *     GET /v1/locks
+ *     POST /v1/locks/NAME/release?hold=HEX&done=&exit_status=    {"released":true} when it is, 410
+ *                                                            when it was lost
+ *     GET /v1/locks, GET /v1/locks/NAME?mount=               see api_lock_list.h
  *
  * Times ending in _ms are CLOCK_BOOTTIME of this host. Only the client's word (release) gives a
  * lock back at once; after a connection that just closed it is kept until the last valid_until_ms.

@@ -209,6 +209,26 @@ void http_stream_begin(struct http_request *request, const char *type,
     *ret_stream = &c->stream;
 }
 
+void http_defer(struct http_request *request, const struct http_stream_ops *ops, void *arg,
+                struct http_stream **ret_stream)
+{
+    struct http_connection *c = request->connection;
+    c->stream = (struct http_stream){c->bev, ops, arg, .chunked = false};
+    c->close_after = true;
+    enter(c, STREAMING);
+    *ret_stream = &c->stream;
+}
+
+static struct http_connection *connection_of(struct http_stream *stream)
+{
+    return (struct http_connection *)((char *)stream - offsetof(struct http_connection, stream));
+}
+
+struct http_request *http_deferred(struct http_stream *stream)
+{
+    return &connection_of(stream)->request;
+}
+
 void http_stream_write(struct http_stream *stream, const void *data, size_t length)
 {
     struct evbuffer *out = bufferevent_get_output(stream->bev);
@@ -228,8 +248,7 @@ size_t http_stream_pending(const struct http_stream *stream)
 
 void http_stream_end(struct http_stream *stream)
 {
-    struct http_connection *c =
-        (struct http_connection *)((char *)stream - offsetof(struct http_connection, stream));
+    struct http_connection *c = connection_of(stream);
     if (stream->chunked)
         evbuffer_add_printf(bufferevent_get_output(c->bev), "0\r\n\r\n");
     bufferevent_set_timeouts(c->bev, NULL, &(struct timeval){.tv_sec = WRITE_TIMEOUT_S});

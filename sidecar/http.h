@@ -8,6 +8,7 @@
  *         http_reply(request, 200, "application/json", text, length);
  *         http_error(request, 404, hint, "there is no %s", request->head.path);
  *         http_stream_begin(request, "application/x-ndjson", &ops, arg, &stream);
+ *         http_defer(request, &ops, arg, &stream);
  *
  * libevent's own server is not used because the API is open to every container of the task: it
  * answers malformed requests itself, with HTML; it keeps any number of connections, also silent
@@ -79,6 +80,12 @@ void http_stream_begin(struct http_request *request, const char *type,
                        const struct http_stream_ops *ops, void *arg,
                        struct http_stream **ret_stream);
 void http_stream_write(struct http_stream *stream, const void *data, size_t length);
+/* An answer that comes later: http_reply() or http_error() on http_deferred(), unless closed() came
+ * before. */
+void http_defer(struct http_request *request, const struct http_stream_ops *ops, void *arg,
+                struct http_stream **ret_stream);
+struct http_request *http_deferred(struct http_stream *stream);
+
 size_t http_stream_pending(const struct http_stream *stream); /* bytes in memory */
 
 /* What was written still goes out. closed() is not called. */

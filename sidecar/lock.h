@@ -1,5 +1,6 @@
 /*
- * lock: one lock of locks.h and its state machine. For lock.c, lock_calls.c and locks.c only.
+ * lock: one lock of locks.h and its state machine. For lock.c, lock_calls.c, lock_look.c and locks.c
+ * only.
  *
  *     FREE -> WAITING -> (FENCING) -> GRANTING -> HELD -> GIVING_BACK -> FREE
  *
@@ -77,7 +78,7 @@ struct locks {
     LIST_HEAD(lock_list, lock) all;
     struct lock_queue lost; /* holds whose lock is gone, until their clients leave */
     struct lock_counts counts;
-    unsigned n_name_calls; /* under way or queued */
+    unsigned n_name_calls, n_looks; /* under way or queued */
 };
 
 /* lock.c */

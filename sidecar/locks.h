@@ -123,6 +123,19 @@ void locks_wake(struct locks *locks, const char *name);
 bool locks_view(const struct locks *locks, size_t i, struct lock_view *ret_view);
 void locks_count(const struct locks *locks, struct lock_counts *ret_counts);
 
+/* What the file of a lock says, whoever has it. */
+struct lock_sight {
+    bool taken;      /* somebody has it locked just now */
+    bool has_record; /* else it was never granted */
+    struct lock_record record;
+};
+typedef void (*lock_looked_fn)(void *arg, int r, const struct lock_sight *sight,
+                               const struct error *err);
+
+/* On 0 looked() is called once, later; sight is NULL after -ETIMEDOUT. -EINVAL, -EDQUOT. */
+int locks_look(struct locks *locks, const char *name, lock_looked_fn looked, void *arg,
+               struct error *err);
+
 void locks_stop(struct locks *locks);
 bool locks_are_free(const struct locks *locks);
 

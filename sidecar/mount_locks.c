@@ -117,6 +117,17 @@ void mount_locks_count(struct mount_work *work)
     metrics_count_total(work->metrics, METRIC_LOCK_FENCE_WAITS, counts.fence_waits);
 }
 
+void mount_locks_status(const struct mount_work *work, struct mount_status *status)
+{
+    struct lock_counts counts;
+    if (!mount_locks_of(work))
+        return;
+    locks_count(mount_locks_of(work), &counts);
+    status->has_locks = true;
+    status->locks_held = counts.held;
+    status->locks_waiting = counts.waiting;
+}
+
 void mount_locks_hear(struct mount_work *work, const struct watch_notice *said)
 {
     struct notice notice;

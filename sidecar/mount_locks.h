@@ -19,6 +19,7 @@
 
 struct mount_work;
 struct mount_locks;
+struct mount_status;
 struct locks;
 struct watch_notice;
 
@@ -26,6 +27,7 @@ int mount_locks_open(struct mount_work *work);
 struct locks *mount_locks_of(const struct mount_work *work); /* NULL: there are none */
 void mount_locks_follow(struct mount_work *work);
 void mount_locks_count(struct mount_work *work); /* into the metrics */
+void mount_locks_status(const struct mount_work *work, struct mount_status *status);
 void mount_locks_hear(struct mount_work *work, const struct watch_notice *said);
 void mount_locks_stop(struct mount_work *work);
 bool mount_locks_are_free(const struct mount_work *work);

@@ -24,6 +24,8 @@ struct mount_status {
     const char *task_dir, *task_link; /* NULL: there is none (yet) */
     const struct mountstats *nfs;     /* what its client counted since it was mounted, or NULL */
     const char *nfs_shared_with;      /* the mount whose counters are this one's too, or NULL */
+    bool has_locks;
+    unsigned locks_held, locks_waiting;
     struct watcher_status watch;
 };
 

@@ -265,6 +265,7 @@ void mount_work_status(const struct mount_work *work, struct mount_status *ret_s
         .nfs = work->metrics->nfs,
         .nfs_shared_with = work->metrics->shared_with,
     };
+    mount_locks_status(work, ret_status);
     if (work->watcher)
         watcher_status(work->watcher, &ret_status->watch);
 }

@@ -84,6 +84,8 @@ def what_is_seen(root):
                     listed = efsctl(s, "locks").stdout
                     check("x " in listed and state in listed and "web-1" in listed, listed)
                 check(json.loads(efsctl(a, "locks", "--json").stdout)["held"] == 1, "--json")
+                looked = efsctl(b, "locks", "x").stdout
+                check("held" in looked and "web-1" in looked and "nightly load" in looked, looked)
                 first.signal(signal.SIGTERM)
                 check(first.wait() == 143, first.text())
                 check(second.wait() == 0, second.text())
@@ -156,6 +158,12 @@ def once(root):
             with open(log, encoding="ascii") as file:
                 check(file.read() == "failed\nbegan\nended\n", "it was done before, or twice")
         check("done before" in efsctl(b, "once", "k/1", "--", "false").stderr, "no word")
+        check("done" in efsctl(b, "locks", "once/k/1").stdout.splitlines()[0], "the list's word")
+        check(efsctl(b, "once", "--again", "k/1", "--", "false").returncode == 1, "not again")
+        check(efsctl(b, "once", "k/1", "--", "sh", "-c", "exit 3").returncode == 3, "a key whose second run failed is not free")
+        check(efsctl(b, "once", "--again", "k/1", "--", "true").returncode == 0, "not again")
+        check("done before" in efsctl(a, "once", "k/1", "--", "false").stderr, "no word")
+        check("never granted" in efsctl(a, "locks", "other").stdout, "a lock that nobody had")
 
 
 def lead(root):

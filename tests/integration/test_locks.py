@@ -324,6 +324,35 @@ def stopping(root):
             check(is_clean(lock_path(s, "x")) == leaves, "the record at the end")
 
 
+def looks(root):
+    """what the file of a lock says, also of one that only another task has; counts in the status"""
+    a, b = pair(root)
+    with a, b:
+        wait_locks(a)
+        wait_locks(b)
+        status, seen = b.get(target("deploy/web"))
+        check(status == 200 and seen["record"] is None and not seen["taken"] and seen["mount"] == b.mounts[0], f"{status} {seen}")
+        check(lock_files(b) == [], "a look made a file")
+        hold = Hold(a, "deploy/web", purpose="release 7")
+        hold.until("granted")
+        seen = b.get(target("deploy/web"))[1]
+        check(seen["taken"] and os.path.exists(os.path.join(b.mounts[0], ".efs-sidecar", seen["file"])), f"{seen}")
+        check(seen["record"]["task"] == "web-1" and seen["record"]["purpose"] == "release 7" and not seen["record"]["clean"] and
+              seen["record"]["token"] == hold.granted["token"] and seen["record"]["fence_ms"] == 10000, f"{seen}")
+        waiter = Hold(b, "deploy/web")
+        waiter.until("waiting")
+        for s, counts in (a, {"held": 1, "waiting": 0}), (b, {"held": 0, "waiting": 1}):
+            check(s.status()["mounts"][0]["locks"] == counts, f"{s.status()['mounts'][0]['locks']}")
+        hold.release(done=1)
+        waiter.until("granted")
+        waiter.release(done=1)
+        seen = a.get(target("deploy/web"))[1]
+        check(not seen["taken"] and seen["record"]["clean"] and seen["record"]["done"], f"{seen}")
+        for path, code in (target("x" * 201), 400), (target("x", mount="/nowhere"), 404), (target("x", color="red"), 400), \
+                (target("x", "/release", hold="0" * 16), 405):
+            check(a.get(path)[0] == code, f"{path}: {a.get(path)}")
+
+
 def once(root):
     """once: a success is for all, a failure frees the key; done waits for its record"""
     a, b = pair(root)
@@ -341,4 +370,4 @@ def once(root):
 
 
 if __name__ == "__main__":
-    run(events, tries_and_waits, in_order, refusals, bare_close, unclean, trouble, many_waiters, many_locks, stopping, once)
+    run(events, tries_and_waits, in_order, refusals, bare_close, unclean, trouble, many_waiters, many_locks, stopping, looks, once)
