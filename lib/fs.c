@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -220,4 +222,10 @@ int fs_read_file(int dir_fd, const char *path, size_t max_length, char **ret_tex
         *ret_length = used;
     *ret_text = take_ptr(text);
     return 0;
+}
+
+bool fs_is_nfs(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == NFS_SUPER_MAGIC;
 }

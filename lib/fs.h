@@ -6,8 +6,8 @@
  * filter lacks it a walk over the components with O_NOFOLLOW, which refuses every symbolic link
  * (-ELOOP) where openat2 allows those that stay inside.
  *
- * All return 0 or -errno. Threads: safe. Every call may hang on a hung mount: not for the loop
- * thread.
+ * Those that return int return 0 or -errno. Threads: safe. Every call may hang on a hung mount: not
+ * for the loop thread.
  */
 #ifndef LIB_FS_H
 #define LIB_FS_H
@@ -40,6 +40,9 @@ int fs_write_atomic(int dir_fd, const char *name, const void *data, size_t lengt
 /* The whole file as a NUL-terminated string; -EFBIG when it has more than max_length bytes. */
 int fs_read_file(int dir_fd, const char *path, size_t max_length, char **ret_text,
                  size_t *ret_length);
+
+/* Does path lie on NFS? False also where that cannot be told. */
+bool fs_is_nfs(const char *path);
 
 /* For tests: behave as if openat2 were missing. */
 void fs_pretend_no_openat2(bool pretend);

@@ -5,9 +5,6 @@
  * lib/share/watch_frames.h). This is the one program that links libinotifytools (GPL-2.0).
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/bytes.h"
@@ -29,23 +25,17 @@
 #include "lib/share/journal.h"
 #include "lib/share/layout.h"
 #include "lib/test_hook.h"
-#include "watchers/announce.h"
 #include "watchers/merge.h"
 #include "watchers/own_options.h"
+#include "watchers/parts.h"
 #include "watchers/remote.h"
-#include "watchers/scanner.h"
 
 enum {
     EXIT_USAGE = 64,
     STATUS_INTERVAL_MS = 1000,
     LOG_WAIT_MS = 200,
-    ANNOUNCE_QUEUE_BYTES = 4 * 1024 * 1024,
-    ANNOUNCE_CLOSE_MS = 5000,
-    PEERS_CLOSE_MS = 200,
     FOUND_GRACE_MS = 1000, /* and two polls */
-    SCANNER_CLOSE_MS = 200,
-    SCANNER_GRACE_MS = 2000, /* for a member's own word, behind a poll of the board */
-    STOP_MS = 1000,          /* for reading the events that came before STOP */
+    STOP_MS = 1000,        /* for reading the events that came before STOP */
 };
 
 struct watch {
@@ -54,12 +44,8 @@ struct watch {
     struct sink sink;
     struct frame_reader control;
     int signal_fd;
-    struct announce *announce; /* NULL: a listener */
-    struct peers *peers;       /* NULL: there is no state directory */
-    struct peers_own own_slot; /* what announce writes and peers read */
-    struct scanner *scanner;   /* NULL: scan.interval is 0 */
+    struct parts parts;
     struct merge merge;
-    int root_fd; /* for both */
     bool stopping, fenced;
     int64_t status_ms;
     uint8_t status[WATCH_STATUS_MAX]; /* as it was sent last */
@@ -92,8 +78,8 @@ static int take_announce(struct watch *w, const struct frame *frame)
     if (watch_announce_decode(frame->payload, frame->length, &record) < 0)
         return -EBADMSG;
     struct watch_announced refused = {.id = record.id, .result = -EOPNOTSUPP};
-    if (w->announce)
-        refused.result = announce_record(w->announce, &record, tracker_mark(&w->tracker));
+    if (w->parts.announce)
+        refused.result = announce_record(w->parts.announce, &record, tracker_mark(&w->tracker));
     if (refused.result == 0)
         return tell_here(w, &record);
     return sink_has_room(&w->sink) ? answer(w, &refused) : 0;
@@ -104,8 +90,8 @@ static int collect_answers(struct watch *w, struct error *err)
 {
     struct watch_announced announced;
     int r = 0;
-    announce_release(w->announce, w->tracker.told);
-    while (sink_has_room(&w->sink) && (r = announce_collect(w->announce, &announced)) == 1) {
+    announce_release(w->parts.announce, w->tracker.told);
+    while (sink_has_room(&w->sink) && (r = announce_collect(w->parts.announce, &announced)) == 1) {
         r = answer(w, &announced);
         if (r < 0)
             return r;
@@ -150,42 +136,6 @@ static int take_frames(struct watch *w, struct error *err)
     return r < 0 ? error_set(err, EBADMSG, "the sidecar sent what is no frame") : 0;
 }
 
-static void add_feed_status(struct watch *w, struct watch_status *status)
-{
-    struct announce_status now;
-    struct peers_status peers;
-    if (w->peers) {
-        peers_status(w->peers, &peers);
-        status->feed = peers.feed;
-    }
-    if (!w->announce)
-        return;
-    announce_status(w->announce, &now);
-    status->feed.announced = now.sequence;
-    status->feed.announce_pending = now.pending;
-    status->feed.announce_error = (uint32_t)now.error;
-}
-
-static void add_scan_status(struct watch *w, struct watch_scan_status *ret_scan)
-{
-    static const enum watch_scan_state states[] = {
-        [SCANNER_WAITING] = WATCH_SCAN_STANDBY,
-        [SCANNER_BASELINE] = WATCH_SCAN_RUNNING,
-        [SCANNER_SCANNING] = WATCH_SCAN_RUNNING,
-        [SCANNER_RESTING] = WATCH_SCAN_IDLE,
-    };
-    struct scanner_status now;
-    if (!w->scanner)
-        return;
-    scanner_status(w->scanner, &now);
-    *ret_scan = (struct watch_scan_status){
-        .state = states[now.state],
-        .permille = now.permille,
-        .entries = now.entries,
-        .fresh_ms = now.complete_ms < 0 ? 0 : (uint64_t)now.complete_ms,
-    };
-}
-
 /* Counters change all the time, so at most once a second and only if something differs. */
 static int send_status(struct watch *w)
 {
@@ -193,8 +143,7 @@ static int send_status(struct watch *w)
     uint8_t bytes[WATCH_STATUS_MAX];
     int64_t now_ms = clock_now_ms();
     tracker_status(&w->tracker, &status);
-    add_feed_status(w, &status);
-    add_scan_status(w, &status.scan);
+    parts_add_status(&w->parts, &status);
     int n = watch_status_encode(&status, bytes, sizeof(bytes));
     if (n < 0 || (n == w->status_length && memcmp(bytes, w->status, (size_t)n) == 0)) {
         w->status_ms = CLOCK_NEVER;
@@ -221,7 +170,7 @@ static int wait_for_work(struct watch *w, struct error *err)
         {.fd = tracker_wants_events(&w->tracker) ? w->tracker.source.fd : -1, .events = POLLIN},
         {.fd = w->sink.fd, .events = sink_is_waiting(&w->sink) ? POLLOUT : 0},
         {.fd = w->own.child_fd, .events = POLLIN},
-        {.fd = w->announce && sink_has_room(&w->sink) ? announce_fd(w->announce) : -1,
+        {.fd = w->parts.announce && sink_has_room(&w->sink) ? announce_fd(w->parts.announce) : -1,
          .events = POLLIN},
         {.fd = merge_fd(&w->merge), .events = POLLIN},
         {.fd = merge_scan_fd(&w->merge), .events = POLLIN},
@@ -249,7 +198,7 @@ static int wait_for_work(struct watch *w, struct error *err)
 static int check_slot(struct watch *w, struct error *err)
 {
     struct peers_status peers;
-    peers_status(w->peers, &peers);
+    peers_status(w->parts.peers, &peers);
     w->fenced = peers.fenced;
     return peers.fenced ? error_set(err, ESTALE, "slot %d, epoch %d is another member's by now",
                                     w->own.slot, w->own.epoch)
@@ -261,9 +210,9 @@ static int step(struct watch *w, struct error *err)
     int r = tracker_step(&w->tracker, err);
     if (r == 0)
         r = merge_step(&w->merge);
-    if (r == 0 && w->announce)
+    if (r == 0 && w->parts.announce)
         r = collect_answers(w, err);
-    if (r == 0 && w->announce && w->peers)
+    if (r == 0 && w->parts.announce && w->parts.peers)
         r = check_slot(w, err);
     if (r == 0 && w->own.child_fd >= 0)
         r = send_status(w);
@@ -274,7 +223,7 @@ static int step(struct watch *w, struct error *err)
 static int finish(struct watch *w, struct error *err)
 {
     int64_t until_ms = clock_now_ms() + STOP_MS;
-    uint64_t ticket = w->announce ? tracker_mark(&w->tracker) : 0;
+    uint64_t ticket = w->parts.announce ? tracker_mark(&w->tracker) : 0;
     int r = 0;
     while (r == 0 && w->tracker.told < ticket && clock_now_ms() < until_ms)
         r = step(w, err);
@@ -345,113 +294,12 @@ static int prepare(struct watch *w, struct error *err)
     return r < 0 ? error_set_errno(err, -r, "cannot start") : 0;
 }
 
-static bool is_nfs(const char *path)
-{
-    struct statfs fs;
-    return statfs(path, &fs) == 0 && fs.f_type == NFS_SUPER_MAGIC;
-}
-
-/* A member's journal and slot. */
-static int start_announce(struct watch *w, const struct settings *settings, const char *state_dir,
-                          struct error *err)
-{
-    const struct announce_options options = {
-        .state_dir = state_dir,
-        .member = {.board_fd = w->own.board_fd,
-                   .number = (unsigned)w->own.slot,
-                   .epoch = (uint32_t)w->own.epoch,
-                   .root_fd = w->root_fd,
-                   .own = &w->own_slot,
-                   .limits = {.segment_bytes = settings->feed_segment_bytes,
-                              .segments = settings->feed_segments,
-                              .gid = settings->state_gid}},
-        .queue_bytes = ANNOUNCE_QUEUE_BYTES,
-    };
-    return announce_open(&options, &w->announce, err);
-}
-
-/* One member scans for all of the domain, so everything is in its scope; who is no member scans for
- * itself. */
-static int start_scanner(struct watch *w, const struct settings *settings, const char *state_dir,
-                         const struct scope *scope, struct error *err)
-{
-    bool member = w->own.board_fd >= 0;
-    struct scanner_options options = {
-        .root_fd = w->root_fd,
-        .state_fd = member ? open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1,
-        .on_nfs = is_nfs(state_dir),
-        .state_gid = settings->state_gid,
-        .scope = *scope,
-        .interval_ms = settings->scan_interval_ms,
-        .rate = (unsigned)settings->scan_rate,
-        .grace_ms = settings->feed_poll_idle_ms + SCANNER_GRACE_MS,
-        .max_entries = (size_t)settings->scan_max_entries,
-    };
-    if (settings->scan_interval_ms == 0)
-        return 0;
-    if (member && options.state_fd < 0)
-        return error_set_errno(err, errno, "cannot open the state directory %s", state_dir);
-    if (member)
-        options.scope.path_count = 0;
-    return scanner_open(&options, &w->scanner, err);
-}
-
-/* Before the tracker looks at anything: what happens elsewhere from now on is told. */
-static int start_peers(struct watch *w, const struct settings *settings, const char *state_dir,
-                       const struct scope *scope, struct error *err)
-{
-    struct peers_options options = {
-        .root_fd = w->root_fd,
-        .state_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-        .on_nfs = is_nfs(state_dir),
-        .scope = *scope,
-        .poll_ms = settings->feed_poll_ms,
-        .idle_poll_ms = settings->feed_poll_idle_ms,
-        .idle_after_ms = settings->feed_idle_after_ms,
-        .slot = w->own.board_fd >= 0 ? w->own.slot : -1,
-        .own = w->own.board_fd >= 0 ? &w->own_slot : NULL,
-    };
-    atomic_store(&w->own_slot.writing, UINT64_MAX); /* not known before announce has read it */
-    if (options.state_fd < 0 && errno == ENOENT && !w->own.state)
-        return 0; /* nobody announces anything here */
-    if (options.state_fd < 0)
-        return error_set_errno(err, errno, "cannot open the state directory %s", state_dir);
-    return peers_open(&options, &w->peers, err);
-}
-
-/* The other members' side of it. */
-static int start_feed(struct watch *w, const struct settings *settings, const char *root,
-                      const struct scope *scope, struct error *err)
-{
-    char state_dir[PATH_MAX];
-    int n = w->own.state
-                ? snprintf(state_dir, sizeof(state_dir), "%s", w->own.state)
-                : snprintf(state_dir, sizeof(state_dir), "%s/%s", root, settings->state_dir);
-    if (n >= (int)sizeof(state_dir))
-        return error_set(err, ENAMETOOLONG, "the path of the state directory is too long");
-    w->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (w->root_fd < 0)
-        return error_set_errno(err, errno, "cannot open %s", root);
-    int r = start_peers(w, settings, state_dir, scope, err);
-    if (r == 0)
-        r = start_scanner(w, settings, state_dir, scope, err);
-    return r == 0 && w->own.board_fd >= 0 ? start_announce(w, settings, state_dir, err) : r;
-}
-
 /* Why the others have to look again at everything once this one is watching, if they have to. */
 static enum change_reason owed_reason(const struct own_options *own)
 {
     if (own->board_fd < 0 || !own->unclean || test_hook_omits("unclean_resync"))
         return CHANGE_REASON_NONE;
     return own->existing ? CHANGE_REASON_FENCED : CHANGE_REASON_PEER_DIED;
-}
-
-static int stop_announce(struct watch *w, int r, struct error *err)
-{
-    int left = announce_close(w->announce, ANNOUNCE_CLOSE_MS);
-    if (left < 0 && (r == 0 || r == -EPIPE))
-        r = error_set_errno(err, -left, "not all changes were announced to the other tasks");
-    return r;
 }
 
 static int watch(const struct settings *settings, const char *root, const struct own_options *own)
@@ -474,27 +322,29 @@ static int watch(const struct settings *settings, const char *root, const struct
         .max_dirs = (size_t)settings->watch_max_dirs,
         .batch_ms = settings->watch_batch_ms,
         .existing = own->existing,
-        .keep_names = is_nfs(root),
+        .keep_names = fs_is_nfs(root),
         .found_grace_ms = 2 * settings->feed_poll_ms + FOUND_GRACE_MS,
         .owed = owed_reason(own),
     };
+    const struct parts_options parts = {
+        .settings = settings, .own = own, .root = root, .scope = &options.scope};
     struct error err = {0};
     w.own = *own;
     int r = prepare(&w, &err);
     if (r == 0)
-        r = start_feed(&w, settings, root, &options.scope, &err);
-    options.announce = w.announce;
-    options.scanner = w.scanner;
+        r = parts_open(&w.parts, &parts, &err);
+    options.announce = w.parts.announce;
+    options.scanner = w.parts.scanner;
     if (r == 0)
         r = tracker_open(&w.tracker, &options, &w.sink, &err);
     if (r == 0) {
-        merge_open(&w.merge, w.peers, &w.tracker);
+        merge_open(&w.merge, w.parts.peers, &w.tracker);
         r = run(&w, &err);
         tracker_close(&w.tracker);
     }
-    r = stop_announce(&w, r, &err);
-    peers_close(w.peers, PEERS_CLOSE_MS);
-    scanner_close(w.scanner, SCANNER_CLOSE_MS);
+    int untold = parts_close(&w.parts);
+    if (untold < 0 && (r == 0 || r == -EPIPE))
+        r = error_set_errno(&err, -untold, "not all changes were announced to the other tasks");
     sink_release(&w.sink);
     frame_reader_release(&w.control);
     if (r < 0 && r != -EPIPE) /* the reader may leave at any time */
