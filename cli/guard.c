@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ struct guard {
 
 struct watch {
     const struct guard_options *options;
-    int fd, signal_fd;
+    int fd, signal_fd, timer_fd;
     pid_t command; /* 0: it is reaped */
     int64_t valid_until_ms, grace_ms;
     bool ending, killing; /* all get SIGTERM, all get SIGKILL */
@@ -179,15 +180,27 @@ static bool listen_to_efsctl(struct watch *watch)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
+/* The timeout of poll(2) would stand still while the machine sleeps. Setting it again makes the
+ * descriptor silent. */
+static void set_timer(const struct watch *watch, int64_t until_ms)
+{
+    struct itimerspec when = {0};
+    if (until_ms != CLOCK_NEVER)
+        when.it_value =
+            (struct timespec){.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    timerfd_settime(watch->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
 static void watch_over(struct watch *watch)
 {
     bool has_master = true;
     while (reap(watch)) {
-        int64_t until_ms = check_time(watch);
+        set_timer(watch, check_time(watch));
         struct signalfd_siginfo info;
         struct pollfd fds[] = {{.fd = watch->signal_fd, .events = POLLIN},
-                               {.fd = has_master ? watch->fd : -1, .events = POLLIN}};
-        poll(fds, ARRAY_LEN(fds), clock_poll_timeout(until_ms));
+                               {.fd = has_master ? watch->fd : -1, .events = POLLIN},
+                               {.fd = watch->timer_fd, .events = POLLIN}};
+        poll(fds, ARRAY_LEN(fds), -1);
         while (read(watch->signal_fd, &info, sizeof(info)) > 0) {}
         if (fds[1].revents)
             has_master = listen_to_efsctl(watch);
@@ -244,12 +257,13 @@ static _Noreturn void become_guard(const struct guard_options *options, int fd)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     watch.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    watch.timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (options->on_lost != GUARD_IGNORE && clock_now_ms() >= options->valid_until_ms) {
         report(&watch, GUARD_ENDING, 0); /* efsctl was stopped meanwhile: others may have it */
         report(&watch, GUARD_GONE, 0);
         _exit(0);
     }
-    watch.command = watch.signal_fd < 0 ? -1 : fork();
+    watch.command = watch.signal_fd < 0 || watch.timer_fd < 0 ? -1 : fork();
     if (watch.command == 0)
         become_command(options, group);
     if (watch.command < 0) {

@@ -140,12 +140,19 @@ static int unlink_stale(int stage_fd, const struct lock_token *token)
     return errno ? -errno : r;
 }
 
+/* What this client remembers of a directory is what the server says now. */
+static int sync_dir(int fd, const char *path)
+{
+    struct statx now;
+    int flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC;
+    return statx(fd, path, flags, STATX_MTIME, &now) < 0 ? -errno : 0;
+}
+
 int lock_file_clean_stage(const struct place *place, const char *name,
                           const struct lock_token *token, struct error *err)
 {
     _cleanup_close_ int root_fd = -1, stage_fd = -1;
     char file[LOCK_FILE_SIZE], path[LOCK_PATH_SIZE];
-    struct statx now;
     if (test_hook_omits("stage_cleanup"))
         return 0;
     int r = place_open_root(place, &root_fd, err);
@@ -154,13 +161,16 @@ int lock_file_clean_stage(const struct place *place, const char *name,
     snprintf(path, sizeof(path), LAYOUT_STAGE "/%s", lock_name_file(name, file));
     r = fs_open_beneath(root_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &stage_fd);
     if (r == -ENOENT) { /* perhaps only as this client remembers it */
-        statx(root_fd, LAYOUT_STAGE, AT_STATX_FORCE_SYNC, STATX_MTIME, &now);
-        r = fs_open_beneath(root_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &stage_fd);
+        r = sync_dir(root_fd, "");
+        if (r == 0)
+            r = sync_dir(root_fd, LAYOUT_STAGE);
+        if (r == 0)
+            r = fs_open_beneath(root_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &stage_fd);
         if (r == -ENOENT)
             return 0;
     }
-    if (r == 0 && statx(stage_fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_MTIME, &now) < 0)
-        r = -errno;
+    if (r == 0)
+        r = sync_dir(stage_fd, "");
     if (r == 0)
         r = unlink_stale(stage_fd, token);
     if (r < 0)

@@ -79,6 +79,8 @@ bool given_back; /* property: cleanly, and not granted since */
 #endif
 #ifdef WITHOUT_LOCKED_DESCRIPTOR
 #define fails(i) (owner != i && m[i].call == PROVE)
+#elif defined(WITHOUT_PROOF)
+#define fails(i) (owner != i && m[i].call != PROVE)
 #else
 #define fails(i) (owner != i)
 #endif

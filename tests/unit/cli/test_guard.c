@@ -1,5 +1,4 @@
-/* A guard with real commands. What the time of a lock does to them under efsctl is tested with the
- * whole programs. */
+/* A guard with real commands; under efsctl it is tested with the whole programs. */
 #include "cli/guard.h"
 
 #include <errno.h>
@@ -19,12 +18,17 @@ enum { DEADLINE_MS = 10 * 1000 };
 
 static char file[] = "/tmp/test_guard.XXXXXX";
 
+static const char remove_file[] = "rm -f \"$GUARD_TEST_FILE\"";
+static const char stays[] = "trap '' TERM; sleep 60 & wait; wait";
+
 /* The reports as letters, until the last one. */
-static const char *reports_of(enum guard_on_lost on_lost, int64_t valid_for_ms, char letters[8])
+static const char *reports_of(const char *script, enum guard_on_lost on_lost, int64_t valid_for_ms,
+                              char letters[8])
 {
-    char remove_file[] = "rm", force[] = "-f";
-    char *argv[] = {remove_file, force, file, NULL};
+    char shell[] = "sh", option[] = "-c", text[64];
+    char *argv[] = {shell, option, text, NULL};
     sigset_t none;
+    snprintf(text, sizeof(text), "%s", script);
     sigemptyset(&none);
     const struct guard_options options = {.argv = argv,
                                           .on_lost = on_lost,
@@ -58,7 +62,7 @@ static void test_runs_in_time(void **state)
 {
     char letters[8];
     make_file();
-    assert_string_equal(reports_of(GUARD_TERM, DEADLINE_MS, letters), "XG");
+    assert_string_equal(reports_of(remove_file, GUARD_TERM, DEADLINE_MS, letters), "XG");
     assert_int_equal(access(file, F_OK), -1);
 }
 
@@ -66,11 +70,22 @@ static void test_does_not_run_when_the_time_is_up(void **state)
 {
     char letters[8];
     make_file();
-    assert_string_equal(reports_of(GUARD_TERM, 0, letters), "EG");
-    assert_string_equal(reports_of(GUARD_KILL, -1, letters), "EG");
+    assert_string_equal(reports_of(remove_file, GUARD_TERM, 0, letters), "EG");
+    assert_string_equal(reports_of(remove_file, GUARD_KILL, -1, letters), "EG");
     assert_int_equal(access(file, F_OK), 0);
-    assert_string_equal(reports_of(GUARD_IGNORE, -1, letters), "XG");
+    assert_string_equal(reports_of(remove_file, GUARD_IGNORE, -1, letters), "XG");
     assert_int_equal(access(file, F_OK), -1);
+}
+
+static void test_is_killed_when_the_time_is_up(void **state)
+{
+    char letters[8];
+    int64_t start_ms = clock_now_ms();
+    assert_string_equal(reports_of(stays, GUARD_TERM, 500, letters), "EXG");
+    assert_in_range(clock_now_ms() - start_ms, 400, 400 + DEADLINE_MS / 2);
+    start_ms = clock_now_ms();
+    assert_string_equal(reports_of(stays, GUARD_KILL, 500, letters), "EXG");
+    assert_in_range(clock_now_ms() - start_ms, 400, 400 + DEADLINE_MS / 2);
 }
 
 int main(void)
@@ -78,11 +93,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs_in_time),
         cmocka_unit_test(test_does_not_run_when_the_time_is_up),
+        cmocka_unit_test(test_is_killed_when_the_time_is_up),
     };
     int fd = mkstemp(file);
     if (fd < 0)
         return 1;
     close(fd);
+    setenv("GUARD_TEST_FILE", file, 1);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(file);
     return failed;
