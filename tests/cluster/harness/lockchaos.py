@@ -54,13 +54,13 @@ class Member:
     def __init__(self, chaos, number):
         self.chaos, self.host = chaos, chaos.cluster.host(number)
         self.sidecar = None
-        self.workers, self.victims, self.former = [], [], []
-        self.lives = self.fence_waits = 0
+        self.workers, self.past_workers, self.victims, self.former = [], [], [], []
+        self.lives, self.fence_waits = 0, {}  # of each of its sidecars
         self.fault = self.fault_since = self.heal_at = None
 
     def boot(self):
         self.collect()
-        self.workers, self.victims, self.former = [], [], []
+        self.workers, self.past_workers, self.victims, self.former = [], [], [], []
         self.lives += 1
         self.host.mount()
         self.start_sidecar()
@@ -85,11 +85,18 @@ class Member:
                 seed = str(self.chaos.random.randrange(1, 1 << 40))
                 self.workers.append(self.host.spawn(["lockwork", "run", seed, "0", str(HOLD_MS)] + NAMES))
 
+    def stop_workers(self):
+        """What they started goes on, and is heard."""
+        for worker in self.workers:
+            worker.signal(9)
+        self.past_workers += self.workers
+        self.workers = []
+
     def gives_out_locks(self):
         return self.host.run(["efsctl", "lock", "--try", f"of-{self.host.name}", "--", "true"], check=False).rc == 0
 
     def collect(self):
-        for process in self.workers:
+        for process in self.workers + self.past_workers:
             self.note(process)
         for victim in self.victims + self.former:
             victim.run = self.note(victim.process) or victim.run
@@ -106,7 +113,7 @@ class Member:
         """Of a sidecar that is about to end."""
         text = self.host.run("curl -sS --max-time 3 --unix-socket /run/efs-sidecar/api.sock http://sidecar/metrics", check=False).stdout
         found = re.search(r"^efs_sidecar_lock_fence_waits\w*(?:\{.*\})? ([0-9.e+]+)$", text, re.M)
-        self.fence_waits += int(float(found[1])) if found else 0
+        self.fence_waits[self.sidecar] = int(float(found[1])) if found else 0
 
     def signal_sidecar(self, name):
         if name == "KILL":
@@ -260,6 +267,7 @@ class Chaos:
         return len(self.history.runs)
 
     def finish(self, granted, timeout=24 * 3600):
+        self.working = True
         end = time.monotonic() + timeout
         while self.granted() < granted:
             check(time.monotonic() < end, f"seed {self.seed}: only {self.granted()} of {granted} acquisitions within {timeout} s")
@@ -267,8 +275,7 @@ class Chaos:
         self.seconds = time.monotonic() - self.began
         self.working = False
         for member in self.members:
-            for worker in member.workers:
-                worker.signal(9)
+            member.stop_workers()
         last = [Victim(self.members[0].host, name, ms=1, options=f"--wait={LAST_TURN_S}s") for name in NAMES]
         self.members[0].former += last
         try:
@@ -283,7 +290,7 @@ class Chaos:
             member.count_fence_waits()
 
     def fence_waits(self):
-        return sum(member.fence_waits for member in self.members)
+        return sum(sum(member.fence_waits.values()) for member in self.members)
 
     def verdict(self):
         return self.problems + self.history.problems(self.ticks.ms(1))
