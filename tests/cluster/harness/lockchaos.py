@@ -121,12 +121,20 @@ class Member:
         self.host.run(["kill", f"-{name}", str(self.sidecar.pid)], check=False)
 
     def take(self, names):
-        """A victim under each of these locks, as far as they can be had soon."""
-        self.victims = [Victim(self.host, name, options="--wait=60s", stubborn=self.chaos.random.random() < self.chaos.stubborn) for name in names]
+        """A victim under each of these locks, as far as they can be had soon. A host that was cut off may refuse at first."""
+        self.victims = [self.victim(name) for name in names]
         end = time.monotonic() + VICTIMS_WAIT_S
-        while time.monotonic() < end and not all(v.run or v.process.poll() is not None for v in self.victims):
+        while time.monotonic() < end and not all(v.run for v in self.victims):
             self.chaos.pause(0.05)
+            for i, victim in enumerate(self.victims):
+                if not victim.run and victim.process.poll() is not None:
+                    self.former.append(victim)
+                    self.chaos.pause(0.3)
+                    self.victims[i] = self.victim(victim.name)
         check(any(v.run for v in self.victims), f"seed {self.chaos.seed}: nobody on {self.host.name} got any of {names}")
+
+    def victim(self, name):
+        return Victim(self.host, name, options="--wait=60s", stubborn=self.chaos.random.random() < self.chaos.stubborn)
 
     def signal_victims(self, name, whom):
         for pid in filter(None, [whom(victim) for victim in self.victims]):
