@@ -132,7 +132,7 @@ def tasks(cluster, table):
             host.mount()
             members = host.spawn(f"{simulated} {count - 3} 0")
             members.wait_output("joined", 60)
-        time.sleep(15)
+        time.sleep(90)  # the janitor asks once about each member that is new
         got = figures(cost(cluster, cluster.host(1), "/mnt/data", seconds), seconds)
         per_minute[count] = got["calls_per_minute"]
         table.line(f"  {count} tasks: {got['calls_per_minute']:.1f} calls a minute, ${got['dollars_per_month']:.4f} a month")
@@ -166,7 +166,7 @@ def amplification(cluster, table):
     after = board_words(cluster)
     grown = sorted((sequence - before[slot][1] for slot, (_, sequence) in after.items()), reverse=True)
     table.line(f"1,000 files made on one of three hosts: the members announced {grown} records")
-    table.claim("the others announce none of them again", sum(grown[1:]) <= 10 and grown[0] >= 1001)
+    table.claim("the others announce at most 2 % of them again", sum(grown[1:]) <= 20 and grown[0] >= 1001)
     stop(cluster, sidecars)
 
 
