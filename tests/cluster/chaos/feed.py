@@ -7,7 +7,7 @@ import time
 from harness.feedchaos import FAULTS, Chaos
 
 HOSTS = 2
-DEADLINE_S = 24 * 3600
+DEADLINE_S = 86400
 ROUND, RATE, FAULTS_PER_ROUND = 5000, 100, 8
 
 
