@@ -201,7 +201,7 @@ static void grant_done(void *arg, enum work_outcome outcome, int result)
         return;
     if (result == 0) {
         lock_granted(lock, &call->record, call->sent_ms);
-    } else if (is_loss(call)) {
+    } else if (call->sent_ms != 0 && is_loss(call)) { /* else it is the stage that fails */
         lock_lost(lock, loss_words(call));
     } else {
         advise(call);

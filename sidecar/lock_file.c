@@ -134,6 +134,8 @@ static int unlink_stale(int stage_fd, const struct lock_token *token)
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !is_stale(name, token))
             continue;
+        if (strncmp(name, ".nfs", 4) == 0) /* removed, but open: no rename knows that name */
+            continue;
         if (unlinkat(stage_fd, name, 0) < 0 && errno != ENOENT)
             r = -errno;
     }
