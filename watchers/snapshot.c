@@ -6,216 +6,36 @@
 
 #include "lib/cleanup.h"
 
-/*
- * An entry in a chunk: name length, flags, 8 bytes (a file's inode and stamp, or the pointer to a
- * directory's node), the name.
- */
-enum {
-    LENGTH_AT = 0,
-    FLAGS_AT = 1,
-    VALUE_AT = 2,
-    NAME_AT = 10,
-    ENTRY_MAX = NAME_AT + NAME_MAX,
-    CHUNK_MAX = 4096,
-    POINTER = sizeof(void *),
-};
-
+/* A value is a file's inode and stamp, or the pointer to a directory's node. */
 enum { IS_DIR = 1 << 0, SEEN = 1 << 1 };
-
-struct snapshot_chunk {
-    uint16_t used, size;
-    uint8_t data[];
-};
 
 struct snapshot {
     struct snapshot_dir root;
     struct snapshot_order order;
-    size_t count, max, bytes;
+    struct entries_total total;
     void (*removing)(void *arg, struct snapshot_dir *dir);
     void *removing_arg;
 };
 
-struct place {
-    uint32_t chunk;
-    uint16_t at;
-    bool found;
-};
-
-static size_t entry_size(const uint8_t *entry)
-{
-    return NAME_AT + (size_t)entry[LENGTH_AT];
-}
-
-static int compare(const uint8_t *entry, const char *name, size_t length)
-{
-    size_t own = entry[LENGTH_AT];
-    int r = memcmp(entry + NAME_AT, name, own < length ? own : length);
-    return r != 0 ? r : (own > length) - (own < length);
-}
-
 static struct snapshot_dir *node_of(const uint8_t *entry)
 {
     struct snapshot_dir *dir;
-    if (!(entry[FLAGS_AT] & IS_DIR))
+    if (!(entry[ENTRY_FLAGS] & IS_DIR))
         return NULL;
-    memcpy(&dir, entry + VALUE_AT, POINTER);
+    memcpy(&dir, entry + ENTRY_VALUE, sizeof(struct snapshot_dir *));
     return dir;
-}
-
-/* Where name is, or where it would be put. */
-static struct place find(const struct snapshot_dir *dir, const char *name)
-{
-    size_t length = strlen(name);
-    uint32_t low = 0, high = dir->n_chunks;
-    while (high - low > 1) { /* the last chunk that begins at or before name */
-        uint32_t middle = low + (high - low) / 2;
-        if (compare(dir->chunks[middle]->data, name, length) <= 0)
-            low = middle;
-        else
-            high = middle;
-    }
-    struct place place = {.chunk = low};
-    if (dir->n_chunks == 0)
-        return place;
-    const struct snapshot_chunk *chunk = dir->chunks[low];
-    while (place.at < chunk->used) {
-        int r = compare(chunk->data + place.at, name, length);
-        if (r >= 0) {
-            place.found = r == 0;
-            break;
-        }
-        place.at = (uint16_t)(place.at + entry_size(chunk->data + place.at));
-    }
-    return place;
-}
-
-static uint8_t *entry_at(const struct snapshot_dir *dir, struct place place)
-{
-    return dir->chunks[place.chunk]->data + place.at;
 }
 
 static void show(const uint8_t *entry, struct snapshot_entry *ret_entry)
 {
-    memcpy(ret_entry->name, entry + NAME_AT, entry[LENGTH_AT]);
-    ret_entry->name[entry[LENGTH_AT]] = '\0';
+    memcpy(ret_entry->name, entry + ENTRY_NAME, entry[ENTRY_LENGTH]);
+    ret_entry->name[entry[ENTRY_LENGTH]] = '\0';
     ret_entry->dir = node_of(entry);
     ret_entry->inode = ret_entry->stamp = 0;
     if (!ret_entry->dir) {
-        memcpy(&ret_entry->inode, entry + VALUE_AT, sizeof(uint32_t));
-        memcpy(&ret_entry->stamp, entry + VALUE_AT + sizeof(uint32_t), sizeof(uint32_t));
+        memcpy(&ret_entry->inode, entry + ENTRY_VALUE, sizeof(uint32_t));
+        memcpy(&ret_entry->stamp, entry + ENTRY_VALUE + sizeof(uint32_t), sizeof(uint32_t));
     }
-}
-
-/* ---- chunks ---- */
-
-/* Grows in steps: most directories are small. */
-static int make_room(struct snapshot *s, struct snapshot_chunk **chunk, size_t needed)
-{
-    size_t size = (*chunk)->size;
-    while (size < needed)
-        size = size + size / 2 + 64;
-    if (size > CHUNK_MAX)
-        size = CHUNK_MAX;
-    struct snapshot_chunk *grown = realloc(*chunk, sizeof(*grown) + size);
-    if (!grown)
-        return -ENOMEM;
-    s->bytes += size - grown->size;
-    grown->size = (uint16_t)size;
-    *chunk = grown;
-    return 0;
-}
-
-static int add_chunk(struct snapshot *s, struct snapshot_dir *dir, uint32_t at, size_t size)
-{
-    struct snapshot_chunk **chunks = realloc(dir->chunks, (dir->n_chunks + 1) * POINTER);
-    if (!chunks)
-        return -ENOMEM;
-    dir->chunks = chunks;
-    struct snapshot_chunk *chunk = malloc(sizeof(*chunk) + size);
-    if (!chunk)
-        return -ENOMEM;
-    *chunk = (struct snapshot_chunk){.size = (uint16_t)size};
-    memmove(&chunks[at + 1], &chunks[at], (dir->n_chunks - at) * POINTER);
-    chunks[at] = chunk;
-    dir->n_chunks++;
-    s->bytes += sizeof(*chunk) + size + POINTER;
-    return 0;
-}
-
-static void drop_chunk(struct snapshot *s, struct snapshot_dir *dir, uint32_t at)
-{
-    s->bytes -= sizeof(*dir->chunks[at]) + dir->chunks[at]->size + POINTER;
-    free(dir->chunks[at]);
-    dir->n_chunks--;
-    memmove(&dir->chunks[at], &dir->chunks[at + 1], (dir->n_chunks - at) * POINTER);
-}
-
-/* What is behind the place goes to a chunk of its own. At the end nothing moves: names that come
- * in order fill their chunks. */
-static int split(struct snapshot *s, struct snapshot_dir *dir, struct place *place, size_t needed)
-{
-    struct snapshot_chunk *chunk = dir->chunks[place->chunk];
-    size_t from = 0;
-    if (place->at == chunk->used) {
-        from = chunk->used;
-    } else {
-        while (from < chunk->used / 2)
-            from += entry_size(chunk->data + from);
-    }
-    size_t moved = chunk->used - from, size = moved + needed;
-    int r = add_chunk(s, dir, place->chunk + 1, size > CHUNK_MAX ? CHUNK_MAX : size);
-    if (r < 0)
-        return r;
-    struct snapshot_chunk *behind = dir->chunks[place->chunk + 1];
-    memcpy(behind->data, chunk->data + from, moved);
-    behind->used = (uint16_t)moved;
-    chunk->used = (uint16_t)from;
-    if (place->at > from || from == place->at) {
-        place->chunk++;
-        place->at = (uint16_t)(place->at - from);
-    }
-    return 0;
-}
-
-static int insert(struct snapshot *s, struct snapshot_dir *dir, const char *name, uint8_t **ret)
-{
-    size_t length = strlen(name), needed = NAME_AT + length;
-    if (length == 0 || length > NAME_MAX)
-        return -ENAMETOOLONG;
-    if (s->count >= s->max)
-        return -EDQUOT;
-    struct place place = find(dir, name);
-    int r = dir->n_chunks == 0 ? add_chunk(s, dir, 0, needed) : 0;
-    if (r == 0 && dir->chunks[place.chunk]->used + needed > CHUNK_MAX)
-        r = split(s, dir, &place, needed);
-    if (r < 0)
-        return r;
-    struct snapshot_chunk **chunk = &dir->chunks[place.chunk];
-    if ((*chunk)->used + needed > (*chunk)->size)
-        r = make_room(s, chunk, (*chunk)->used + needed);
-    if (r < 0)
-        return r;
-    uint8_t *entry = (*chunk)->data + place.at;
-    memmove(entry + needed, entry, (size_t)(*chunk)->used - place.at);
-    (*chunk)->used = (uint16_t)((*chunk)->used + needed);
-    entry[LENGTH_AT] = (uint8_t)length;
-    entry[FLAGS_AT] = 0;
-    memcpy(entry + NAME_AT, name, length);
-    s->count++;
-    *ret = entry;
-    return 0;
-}
-
-static void erase(struct snapshot *s, struct snapshot_dir *dir, struct place place)
-{
-    struct snapshot_chunk *chunk = dir->chunks[place.chunk];
-    uint8_t *entry = chunk->data + place.at;
-    size_t size = entry_size(entry);
-    memmove(entry, entry + size, chunk->used - place.at - size);
-    chunk->used = (uint16_t)(chunk->used - size);
-    s->count--;
-    if (chunk->used == 0)
-        drop_chunk(s, dir, place.chunk);
 }
 
 /* ---- nodes ---- */
@@ -224,13 +44,17 @@ static void free_node(struct snapshot *s, struct snapshot_dir *dir)
 {
     if (s->removing)
         s->removing(s->removing_arg, dir);
-    while (dir->n_chunks > 0)
-        drop_chunk(s, dir, dir->n_chunks - 1);
+    entries_release(&dir->entries, &s->total);
     TAILQ_REMOVE(&s->order, dir, order);
-    s->bytes -= sizeof(*dir) + strlen(dir->name) + 1;
-    free(dir->chunks);
+    s->total.bytes -= sizeof(*dir) + strlen(dir->name) + 1;
     free(dir->name);
     free(dir);
+}
+
+/* One that is cheap to erase. */
+static struct entries_place some_entry(const struct snapshot_dir *dir)
+{
+    return (struct entries_place){.chunk = dir->entries.n_chunks - 1};
 }
 
 /* Not recursive: a hostile tree may be deep. */
@@ -239,11 +63,10 @@ static void free_tree(struct snapshot *s, struct snapshot_dir *top)
     struct snapshot_dir *dir = top;
     for (;;) {
         struct snapshot_dir *child = NULL;
-        while (dir->n_chunks > 0 && !child) {
-            struct snapshot_chunk *chunk = dir->chunks[dir->n_chunks - 1];
-            child = node_of(chunk->data);
+        while (dir->entries.n_chunks > 0 && !child) {
+            child = node_of(entries_at(&dir->entries, some_entry(dir)));
             if (!child)
-                erase(s, dir, (struct place){.chunk = dir->n_chunks - 1});
+                entries_erase(&dir->entries, &s->total, some_entry(dir));
         }
         if (child) {
             dir = child;
@@ -253,7 +76,7 @@ static void free_tree(struct snapshot *s, struct snapshot_dir *top)
         free_node(s, dir);
         if (dir == top)
             return;
-        erase(s, parent, (struct place){.chunk = parent->n_chunks - 1});
+        entries_erase(&parent->entries, &s->total, some_entry(parent));
         dir = parent;
     }
 }
@@ -269,8 +92,8 @@ int snapshot_new(size_t max_entries, struct snapshot **ret_snapshot)
     }
     TAILQ_INIT(&s->order);
     s->root.name = name;
-    s->max = max_entries;
-    s->bytes = sizeof(*s);
+    s->total.max = max_entries;
+    s->total.bytes = sizeof(*s);
     TAILQ_INSERT_TAIL(&s->order, &s->root, order);
     *ret_snapshot = s;
     return 0;
@@ -283,9 +106,7 @@ void snapshot_free(struct snapshot *s)
     s->removing = NULL;
     for (struct snapshot_dir *dir; (dir = TAILQ_LAST(&s->order, snapshot_order)) != &s->root;)
         free_node(s, dir);
-    while (s->root.n_chunks > 0)
-        drop_chunk(s, &s->root, s->root.n_chunks - 1);
-    free(s->root.chunks);
+    entries_release(&s->root.entries, &s->total);
     free(s->root.name);
     free(s);
 }
@@ -297,12 +118,12 @@ struct snapshot_dir *snapshot_root(struct snapshot *s)
 
 size_t snapshot_count(const struct snapshot *s)
 {
-    return s->count;
+    return s->total.count;
 }
 
 size_t snapshot_bytes(const struct snapshot *s)
 {
-    return s->bytes;
+    return s->total.bytes;
 }
 
 struct snapshot_order *snapshot_order(struct snapshot *s)
@@ -322,31 +143,19 @@ void snapshot_on_remove(struct snapshot *s, void (*removing)(void *arg, struct s
 bool snapshot_find(const struct snapshot_dir *dir, const char *name,
                    struct snapshot_entry *ret_entry)
 {
-    struct place place = find(dir, name);
+    struct entries_place place = entries_find(&dir->entries, name);
     if (place.found)
-        show(entry_at(dir, place), ret_entry);
+        show(entries_at(&dir->entries, place), ret_entry);
     return place.found;
-}
-
-/* The next place that holds an entry; false at the end. */
-static bool forward(const struct snapshot_dir *dir, struct place *place)
-{
-    if (place->chunk < dir->n_chunks && place->at >= dir->chunks[place->chunk]->used) {
-        place->chunk++;
-        place->at = 0;
-    }
-    return place->chunk < dir->n_chunks;
 }
 
 bool snapshot_after(const struct snapshot_dir *dir, const char *name,
                     struct snapshot_entry *ret_entry)
 {
-    struct place place = find(dir, name);
-    if (place.found)
-        place.at = (uint16_t)(place.at + entry_size(entry_at(dir, place)));
-    if (!forward(dir, &place))
+    struct entries_place place = entries_behind(&dir->entries, entries_find(&dir->entries, name));
+    if (!entries_forward(&dir->entries, &place))
         return false;
-    show(entry_at(dir, place), ret_entry);
+    show(entries_at(&dir->entries, place), ret_entry);
     return true;
 }
 
@@ -393,23 +202,24 @@ const char *snapshot_path(const struct snapshot_dir *dir, const char *name, char
 
 static void set_seen(const struct snapshot_dir *dir, uint8_t *entry)
 {
-    entry[FLAGS_AT] = (uint8_t)(dir->parity ? entry[FLAGS_AT] | SEEN : entry[FLAGS_AT] & ~SEEN);
+    entry[ENTRY_FLAGS] =
+        (uint8_t)(dir->parity ? entry[ENTRY_FLAGS] | SEEN : entry[ENTRY_FLAGS] & ~SEEN);
 }
 
 int snapshot_put_file(struct snapshot *s, struct snapshot_dir *dir, const char *name,
                       uint32_t inode, uint32_t stamp)
 {
-    struct place place = find(dir, name);
-    if (place.found && node_of(entry_at(dir, place))) {
+    struct entries_place place = entries_find(&dir->entries, name);
+    if (place.found && node_of(entries_at(&dir->entries, place))) {
         snapshot_remove(s, dir, name);
         place.found = false;
     }
-    uint8_t *entry = place.found ? entry_at(dir, place) : NULL;
-    int r = entry ? 0 : insert(s, dir, name, &entry);
+    uint8_t *entry = place.found ? entries_at(&dir->entries, place) : NULL;
+    int r = entry ? 0 : entries_insert(&dir->entries, &s->total, name, &entry);
     if (r < 0)
         return r;
-    memcpy(entry + VALUE_AT, &inode, sizeof(inode));
-    memcpy(entry + VALUE_AT + sizeof(inode), &stamp, sizeof(stamp));
+    memcpy(entry + ENTRY_VALUE, &inode, sizeof(inode));
+    memcpy(entry + ENTRY_VALUE + sizeof(inode), &stamp, sizeof(stamp));
     set_seen(dir, entry);
     return 0;
 }
@@ -422,17 +232,17 @@ static int add_node(struct snapshot *s, struct snapshot_dir *parent, const char 
     if (!dir)
         return -ENOMEM;
     dir->name = strdup(name);
-    int r = dir->name ? insert(s, parent, name, &entry) : -ENOMEM;
+    int r = dir->name ? entries_insert(&parent->entries, &s->total, name, &entry) : -ENOMEM;
     if (r < 0) {
         free(dir->name);
         return r;
     }
     dir->parent = parent;
-    entry[FLAGS_AT] = IS_DIR;
-    memcpy(entry + VALUE_AT, &dir, POINTER);
+    entry[ENTRY_FLAGS] = IS_DIR;
+    memcpy(entry + ENTRY_VALUE, &dir, sizeof(struct snapshot_dir *));
     set_seen(parent, entry);
     TAILQ_INSERT_TAIL(&s->order, dir, order);
-    s->bytes += sizeof(*dir) + strlen(name) + 1;
+    s->total.bytes += sizeof(*dir) + strlen(name) + 1;
     *ret_dir = take_ptr(dir);
     return 0;
 }
@@ -440,28 +250,28 @@ static int add_node(struct snapshot *s, struct snapshot_dir *parent, const char 
 int snapshot_put_dir(struct snapshot *s, struct snapshot_dir *dir, const char *name,
                      struct snapshot_dir **ret_dir)
 {
-    struct place place = find(dir, name);
+    struct entries_place place = entries_find(&dir->entries, name);
     if (place.found) {
-        struct snapshot_dir *there = node_of(entry_at(dir, place));
+        struct snapshot_dir *there = node_of(entries_at(&dir->entries, place));
         if (there) {
-            set_seen(dir, entry_at(dir, place));
+            set_seen(dir, entries_at(&dir->entries, place));
             *ret_dir = there;
             return 0;
         }
-        erase(s, dir, place);
+        entries_erase(&dir->entries, &s->total, place);
     }
     return add_node(s, dir, name, ret_dir);
 }
 
 void snapshot_remove(struct snapshot *s, struct snapshot_dir *dir, const char *name)
 {
-    struct place place = find(dir, name);
+    struct entries_place place = entries_find(&dir->entries, name);
     if (!place.found)
         return;
-    struct snapshot_dir *node = node_of(entry_at(dir, place));
+    struct snapshot_dir *node = node_of(entries_at(&dir->entries, place));
     if (node)
         free_tree(s, node);
-    erase(s, dir, find(dir, name));
+    entries_erase(&dir->entries, &s->total, entries_find(&dir->entries, name));
 }
 
 static bool is_under(const struct snapshot_dir *dir, const struct snapshot_dir *top)
@@ -481,18 +291,18 @@ int snapshot_move(struct snapshot *s, struct snapshot_dir *from_dir, const char 
         return 0;
     if (moved.dir && is_under(dir, moved.dir))
         return -EINVAL;
-    struct place there = find(dir, name);
-    struct snapshot_dir *replaced = there.found ? node_of(entry_at(dir, there)) : NULL;
+    struct entries_place there = entries_find(&dir->entries, name);
+    struct snapshot_dir *replaced = there.found ? node_of(entries_at(&dir->entries, there)) : NULL;
     if (replaced && is_under(from_dir, replaced))
         return -EINVAL;
     if (!moved.dir) {
         int r = snapshot_put_file(s, dir, name, moved.inode, moved.stamp);
         if (r == -EDQUOT) { /* there is room when the old name goes first */
-            erase(s, from_dir, find(from_dir, from));
+            entries_erase(&from_dir->entries, &s->total, entries_find(&from_dir->entries, from));
             return snapshot_put_file(s, dir, name, moved.inode, moved.stamp);
         }
         if (r == 0)
-            erase(s, from_dir, find(from_dir, from));
+            entries_erase(&from_dir->entries, &s->total, entries_find(&from_dir->entries, from));
         return r;
     }
     _cleanup_free_ char *new_name = strdup(name);
@@ -500,16 +310,16 @@ int snapshot_move(struct snapshot *s, struct snapshot_dir *from_dir, const char 
     if (!new_name)
         return -ENOMEM;
     snapshot_remove(s, dir, name);
-    erase(s, from_dir, find(from_dir, from));
-    int r = insert(s, dir, name, &entry);
+    entries_erase(&from_dir->entries, &s->total, entries_find(&from_dir->entries, from));
+    int r = entries_insert(&dir->entries, &s->total, name, &entry);
     if (r < 0) { /* without it the next read finds it anew */
         free_tree(s, moved.dir);
         return r;
     }
-    entry[FLAGS_AT] = IS_DIR;
-    memcpy(entry + VALUE_AT, &moved.dir, POINTER);
+    entry[ENTRY_FLAGS] = IS_DIR;
+    memcpy(entry + ENTRY_VALUE, &moved.dir, sizeof(struct snapshot_dir *));
     set_seen(dir, entry);
-    s->bytes += strlen(name) - strlen(moved.dir->name);
+    s->total.bytes += strlen(name) - strlen(moved.dir->name);
     free(moved.dir->name);
     moved.dir->name = take_ptr(new_name);
     moved.dir->parent = dir;
@@ -524,16 +334,14 @@ void snapshot_begin_read(struct snapshot_dir *dir)
 bool snapshot_unseen(const struct snapshot_dir *dir, const char *after,
                      struct snapshot_entry *ret_entry)
 {
-    struct place place = find(dir, after);
-    if (place.found)
-        place.at = (uint16_t)(place.at + entry_size(entry_at(dir, place)));
-    while (forward(dir, &place)) {
-        const uint8_t *entry = entry_at(dir, place);
-        if (!!(entry[FLAGS_AT] & SEEN) != dir->parity) {
+    struct entries_place place = entries_behind(&dir->entries, entries_find(&dir->entries, after));
+    while (entries_forward(&dir->entries, &place)) {
+        const uint8_t *entry = entries_at(&dir->entries, place);
+        if (!!(entry[ENTRY_FLAGS] & SEEN) != dir->parity) {
             show(entry, ret_entry);
             return true;
         }
-        place.at = (uint16_t)(place.at + entry_size(entry));
+        place = entries_behind(&dir->entries, place);
     }
     return false;
 }

@@ -1,11 +1,11 @@
 /*
  * snapshot: what the reconcile scanner saw last of a whole tree, compact: about 30 bytes an entry.
  *
- * A directory's entries lie sorted by name in chunks, 10 bytes and the name each. Of a file the
- * snapshot keeps the low bits of its inode number and a stamp made of its attributes; 0 in either
- * means "not known yet", which no difference can be found against. Directories are nodes, and all
- * of them are on one list, in the order in which they were found: a walk along it also comes to
- * those that are added during the walk.
+ * A directory's entries lie sorted by name in chunks (entries.h). Of a file the snapshot keeps the
+ * low bits of its inode number and a stamp made of its attributes; 0 in either means "not known
+ * yet", which no difference can be found against. Directories are nodes, and all of them are on one
+ * list, in the order in which they were found: a walk along it also comes to those that are added
+ * during the walk.
  *
  *     snapshot_new(max_entries, &snapshot);
  *     snapshot_put(snapshot, snapshot_root(snapshot), &(struct snapshot_entry){...}, &dir);
@@ -25,14 +25,15 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "watchers/entries.h"
+
 struct snapshot;
 
 struct snapshot_dir {
     struct snapshot_dir *parent; /* NULL: the root */
     TAILQ_ENTRY(snapshot_dir) order;
     char *name;
-    struct snapshot_chunk **chunks;
-    uint32_t n_chunks;
+    struct entries entries;
     bool parity; /* of the entries that the read under way has seen */
 
     /* The scanner's: */
