@@ -2,7 +2,7 @@
  * lock_name: names of locks, and where their files lie in the state directory.
  *
  *     r = lock_name_check("deploy/web", &err);
- *     lock_name_path("deploy/web", path);             // "locks/3f/deploy%2Fweb"
+ *     lock_name_path("deploy/web", path);             // "locks/60/deploy%2Fweb"
  *
  * A name is 1 to LOCK_NAME_MAX bytes of UTF-8 without control characters. In the file's name
  * everything outside [A-Za-z0-9._-], and a dot at the start, becomes %XX: so no name leaves the
