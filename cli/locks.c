@@ -6,7 +6,6 @@
 #include "cli/field.h"
 #include "cli/response.h"
 #include "lib/json.h"
-#include "cli/response.h"
 #include "lib/text.h"
 
 enum { OPTION_JSON, OPTION_MOUNT };

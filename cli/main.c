@@ -143,7 +143,9 @@ static void print_usage(FILE *out)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
     fputs("\nSettings, where the sidecar is found:\n", out);
     config_print_help(&settings_table, PROGRAM_CTL, out);
-    fputs("\nExit codes: 0 done, 1 no, 64 wrong usage, 69 no sidecar answers,\n75 somebody else has the lock, 76 the lock was lost.\n", out);
+    fputs("\nExit codes: 0 done, 1 no, 64 wrong usage, 69 no sidecar answers,\n75 somebody else "
+          "has the lock, 76 the lock was lost.\n",
+          out);
 }
 
 static void print_command_usage(const struct command *command, FILE *out)

@@ -59,10 +59,10 @@ void api_lock_list_serve(const struct api_sources *from, struct http_request *re
         for (size_t n = 0; locks_view(locks, n, &view); n++)
             json_array_append_new(list, view_json(mounts_path(from->mounts, i), &view));
     }
-    reply(request, json_pack("{s:o, s:i, s:i, s:I, s:I}", "locks", list, "held", (int)sum.held,
-                             "waiting", (int)sum.waiting, "budget",
-                             (json_int_t)from->settings->lock_max, "now_ms",
-                             (json_int_t)clock_now_ms()));
+    reply(request,
+          json_pack("{s:o, s:i, s:i, s:I, s:I}", "locks", list, "held", (int)sum.held, "waiting",
+                    (int)sum.waiting, "budget", (json_int_t)from->settings->lock_max, "now_ms",
+                    (json_int_t)clock_now_ms()));
 }
 
 /* ---- one, as its file says ---- */

@@ -114,10 +114,8 @@ static void on_ended(void *arg, enum lock_end end, uint32_t exit_status, const s
 {
     struct stream *stream = arg;
     static const char *const names[] = {
-        [LOCK_END_RELEASED] = "released",
-        [LOCK_END_LOST] = "released",
-        [LOCK_END_TIMEOUT] = "timeout",
-        [LOCK_END_DONE] = "done",
+        [LOCK_END_RELEASED] = "released", [LOCK_END_LOST] = "released",
+        [LOCK_END_TIMEOUT] = "timeout",   [LOCK_END_DONE] = "done",
         [LOCK_END_ERROR] = "error",
     };
     json_t *line = json_pack("{s:s}", "event", names[end]);

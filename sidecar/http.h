@@ -31,7 +31,7 @@
 #include "sidecar/http_head.h"
 
 enum {
-    HTTP_CONNECTIONS_MAX = 1024, /* a held lock is one */
+    HTTP_CONNECTIONS_MAX = 1024,                   /* a held lock is one */
     HTTP_STREAMS_MAX = HTTP_CONNECTIONS_MAX - 128, /* the rest is for questions */
     HTTP_WAIT_MS = 30 * 1000,
 };

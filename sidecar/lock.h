@@ -1,6 +1,6 @@
 /*
- * lock: one lock of locks.h and its state machine. For lock.c, lock_calls.c, lock_look.c and locks.c
- * only.
+ * lock: one lock of locks.h and its state machine. For lock.c, lock_calls.c, lock_look.c and
+ * locks.c only.
  *
  *     FREE -> WAITING -> (FENCING) -> GRANTING -> HELD -> GIVING_BACK -> FREE
  *

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 /* cmocka needs the four above */
 #include <cmocka.h>
@@ -82,6 +83,20 @@ static void on_ended(void *arg, enum lock_end end, uint32_t exit_status, const s
 }
 
 static const struct lock_client_ops ops = {on_waiting, on_granted, on_valid, on_lost, on_ended};
+
+struct sight {
+    int looked, result;
+    struct lock_sight of;
+};
+
+static void on_looked(void *arg, int r, const struct lock_sight *of, const struct error *err)
+{
+    struct sight *sight = arg;
+    sight->looked++;
+    sight->result = r;
+    if (of)
+        sight->of = *of;
+}
 
 static void on_pool(evutil_socket_t fd, short what, void *arg)
 {
@@ -307,6 +322,117 @@ static void test_an_unclean_lock_is_fenced(void **state)
     give_back(&client);
 }
 
+static bool file_is_clean(const char *name)
+{
+    struct lock_record record;
+    int fd;
+    struct error err;
+    assert_int_equal(lock_file_open(&place, name, false, &fd, &err), 0);
+    assert_int_equal(lock_file_read(fd, &record), 0);
+    close(fd);
+    return record.clean;
+}
+
+/* A cron job that only tries must have the lock one day. */
+static void test_tries_heal_an_unclean_lock(void **state)
+{
+    struct client client;
+    int fd = rival("a");
+    struct lock_record record = {.token = {.generation = 7, .n = 4}, .fence_ms = 700};
+    assert_int_equal(lock_file_write(fd, &record), 0);
+    close(fd);
+    int64_t began_ms = clock_now_ms();
+    ask(&client, "a", 0);
+    run_until(client.ended);
+    assert_int_equal(client.end, LOCK_END_TIMEOUT);
+    run_until(locks_are_free(locks));
+    assert_true(clock_now_ms() - began_ms >= 700);
+    assert_true(file_is_clean("a"));
+    ask(&client, "a", 0);
+    run_until(client.granted);
+    assert_true(client.token.n > 5);
+    give_back(&client);
+}
+
+static int hang_run(void *arg)
+{
+    char end;
+    return read(*(int *)arg, &end, 1) == 1 ? 0 : -EIO;
+}
+
+static void hang_done(void *arg, enum work_outcome outcome, int result) {}
+
+/* The tries end all the same, and nobody burns the processor meanwhile. */
+static void test_a_mount_that_hangs(void **state)
+{
+    enum { CLIENTS = 40 };
+    static const struct job hang = {
+        .what = "hang", .namespace_op = true, .run = hang_run, .done = hang_done};
+    struct client clients[CLIENTS];
+    char name[8];
+    int ends[2];
+    locks_free(locks);
+    locks = open_locks(CLIENTS, 100);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(work_pool_submit(names, &hang, &ends[0], CLOCK_NEVER), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        ask(&clients[i], name, 0);
+    }
+    clock_t began = clock();
+    run_ms(1000);
+    assert_true(clock() - began < CLOCKS_PER_SEC / 3);
+    run_until(clients[CLIENTS - 1].ended);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(clients[i].end, LOCK_END_ERROR);
+        assert_int_equal(clients[i].error, ETIMEDOUT);
+    }
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    ask(&clients[0], "n0", 3000);
+    run_until(clients[0].granted);
+    give_back(&clients[0]);
+    run_until(locks_are_free(locks));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* As when the slot is lost, and another one is had in a new generation. */
+static void test_waiting_while_locks_are_not_ready(void **state)
+{
+    struct client waiter;
+    int fd = rival("a");
+    ask(&waiter, "a", -1);
+    run_ms(300);
+    locks_set_unready(locks, "no slot");
+    close(fd);
+    run_ms(800);
+    assert_int_equal(waiter.granted, 0);
+    locks_set_ready(locks, 8, false);
+    run_until(waiter.granted);
+    assert_int_equal(waiter.token.generation, 8);
+    give_back(&waiter);
+}
+
+static void test_looking_at_a_file(void **state)
+{
+    struct client client;
+    struct error err;
+    struct sight sight = {0};
+    assert_int_equal(locks_look(locks, "", on_looked, &sight, &err), -EINVAL);
+    assert_int_equal(locks_look(locks, "a", on_looked, &sight, &err), 0);
+    run_until(sight.looked);
+    assert_int_equal(sight.result, 0);
+    assert_false(sight.of.has_record || sight.of.taken);
+    ask(&client, "a", 0);
+    run_until(client.granted);
+    sight = (struct sight){0};
+    assert_int_equal(locks_look(locks, "a", on_looked, &sight, &err), 0);
+    run_until(sight.looked);
+    assert_true(sight.of.has_record && sight.of.taken && !sight.of.record.clean);
+    assert_string_equal(sight.of.record.purpose, "test");
+    give_back(&client);
+}
+
 static void test_proofs_keep_it_valid(void **state)
 {
     struct client client;
@@ -464,6 +590,10 @@ int main(void)
         WITH_LOCKS(test_first_come_first_served),
         WITH_LOCKS(test_a_try_and_a_wait_that_fail),
         WITH_LOCKS(test_an_unclean_lock_is_fenced),
+        WITH_LOCKS(test_tries_heal_an_unclean_lock),
+        WITH_LOCKS(test_a_mount_that_hangs),
+        WITH_LOCKS(test_waiting_while_locks_are_not_ready),
+        WITH_LOCKS(test_looking_at_a_file),
         WITH_LOCKS(test_proofs_keep_it_valid),
         WITH_LOCKS(test_an_abandoned_hold_is_kept_for_its_time),
         WITH_LOCKS(test_an_abandoned_wait_is_gone),
