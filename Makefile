@@ -152,7 +152,7 @@ CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfs
 CLUSTER_ARGS  ?=
 
 cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
-	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/run --build $(BUILD) $(CLUSTER_ARGS)
+	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/$(if $(CLUSTER_ARGS),run,all) --build $(BUILD) $(CLUSTER_ARGS)
 	$(Q)$(if $(CLUSTER_ARGS),,BUILD=$(BUILD) tests/as-root tests/cluster/selftest --build $(BUILD))
 
 cluster-tools: $(CLUSTER_TOOLS)

@@ -10,7 +10,8 @@
  * path: only what lies at or under it, by whole components (what happens to a directory above it as
  * a whole too). op: only these operations, with commas between. remote=1: not what this host's own
  * kernel saw. A resync passes every filter, see change_filter.h. since: go on behind this cursor;
- * what is not known any more becomes a resync, told after the ready line with the same cursor.
+ * what is not known any more becomes a resync, told after the ready line with the same cursor. Such
+ * a resync, of the API itself, has no observer, and nothing is reported again behind it.
  *
  * A stream reads the mounts' feeds no faster than its client takes the lines, so its memory is
  * bounded; what drops out of the feed meanwhile becomes a resync. Ownership: streams belong to the

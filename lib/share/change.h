@@ -13,8 +13,10 @@
  * whatever is out of bounds (-EBADMSG), so what it returns may come from another host.
  *
  * A consumer that gets `resync` forgets what it knows at and under the path; what exists there is
- * reported again by `create` (unless the reason is `blind`: then nothing more comes from there).
- * A rename of a directory moves everything under it; its contents are not reported again.
+ * reported again by `create`. Two exceptions: after the reason `blind` nothing more comes from
+ * there; and a resync without an observer is the API's own word to a reader who fell behind, or
+ * came back with a cursor of before: he lists the directory himself. A rename of a directory moves
+ * everything under it; its contents are not reported again.
  *
  * Threads: safe.
  */

@@ -31,7 +31,9 @@ def run(cluster):
     cluster.wait_until(lambda: len(files()) == 150, 10, f"150 files, {len(files())} so far")
     equal("files", len(files()), 150)
 
-    # A quiet watcher costs nothing.
+    # A quiet watcher costs nothing. That the kernel renews its lease is not the watcher's doing.
     before = host.mountstats()
     host.run("sleep 5")
-    equal("calls in 5 quiet seconds", (host.mountstats() - before).rpcs(), 0)
+    calls = (host.mountstats() - before).counts()
+    calls.pop("SEQUENCE", None)
+    equal("calls in 5 quiet seconds", calls, {})
