@@ -37,6 +37,7 @@ struct message {
 
 struct guard {
     int fd;
+    pid_t pid;
 };
 
 /* ---- the guard's own process ---- */
@@ -297,6 +298,7 @@ int guard_start(const struct guard_options *options, struct guard **ret_guard, s
     if (pid < 0)
         return error_set_errno(err, code, "the guard cannot be started");
     guard->fd = take_fd(&ours);
+    guard->pid = pid;
     *ret_guard = take_ptr(guard);
     return 0;
 }
@@ -323,6 +325,11 @@ int guard_next(struct guard *guard, struct guard_report *ret_report)
         return 1;
     }
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -EPIPE;
+}
+
+void guard_kill(struct guard *guard)
+{
+    kill(guard->pid, SIGKILL);
 }
 
 bool guard_end_orphans(void)

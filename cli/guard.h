@@ -72,6 +72,9 @@ void guard_extend(struct guard *guard, int64_t valid_until_ms);
 void guard_lost(struct guard *guard);               /* the lock is: end it as on_lost says */
 void guard_signal(struct guard *guard, int number); /* for the command, or what is left of it */
 
+/* One that does not do its duty, because somebody stopped it: -EPIPE follows. */
+void guard_kill(struct guard *guard);
+
 /* After -EPIPE: kill all children of this process. true: none is left. */
 bool guard_end_orphans(void);
 

@@ -24,6 +24,7 @@ enum {
     CLOCKS_MAY_DIFFER_MS = 1000,
     RELEASE_MS = 20 * 1000, /* for a mount that hangs */
     TELL_FAMILY_MS = 1000,  /* that processes of the command still run */
+    GUARD_LATE_MS = 500,    /* less than the margin that the sidecar keeps */
     TARGET_SIZE = 8 * 1024,
 };
 
@@ -51,7 +52,7 @@ struct locked {
     sigset_t signals; /* as they were blocked before */
     char hold[32];
     int64_t valid_until_ms;
-    bool granted, lost, exited, gone, ended, done_before;
+    bool granted, lost, exited, ending, gone, ended, done_before;
     int status; /* as of waitpid(2) */
     int code;   /* why it was not granted */
     int64_t tell_family_ms;
@@ -206,7 +207,7 @@ static void take_reports(struct locked *l)
         } else if (report.event == GUARD_ENDING) {
             if (!l->lost)
                 say(l, "its time is up: the command is ended");
-            l->lost = true;
+            l->lost = l->ending = true;
         } else {
             l->gone = true;
         }
@@ -255,6 +256,27 @@ static void tell_family(struct locked *l)
     say(l, "the command ended, but processes that it started still run; the lock is kept for them");
 }
 
+/* When the guard must have begun to end the command; it does so by itself, unless it is stopped. */
+static int64_t guard_late_ms(const struct locked *l)
+{
+    bool has_duty = l->guard && !l->ending && l->on_lost != GUARD_IGNORE;
+    return has_duty ? l->valid_until_ms + GUARD_LATE_MS : CLOCK_NEVER;
+}
+
+static void check_guard(struct locked *l)
+{
+    if (clock_now_ms() < guard_late_ms(l))
+        return;
+    l->ending = true;
+    guard_kill(l->guard);
+}
+
+static int64_t due_ms(const struct locked *l)
+{
+    int64_t late_ms = guard_late_ms(l);
+    return l->exited && l->tell_family_ms < late_ms ? l->tell_family_ms : late_ms;
+}
+
 /* Until everything is gone, or it was not granted: 0 or an exit code. */
 static int follow(struct locked *l)
 {
@@ -268,7 +290,7 @@ static int follow(struct locked *l)
             {.fd = l->client ? client_fd(l->client) : -1, .events = POLLIN},
             {.fd = l->guard ? guard_fd(l->guard) : -1, .events = POLLIN},
         };
-        poll(fds, ARRAY_LEN(fds), clock_poll_timeout(l->exited ? l->tell_family_ms : CLOCK_NEVER));
+        poll(fds, ARRAY_LEN(fds), clock_poll_timeout(due_ms(l)));
         int code = 0;
         if (fds[1].revents)
             code = take_events(l);
@@ -278,6 +300,7 @@ static int follow(struct locked *l)
             code = take_signal(l);
         if (code != 0 && !l->guard)
             return code;
+        check_guard(l);
         tell_family(l);
     }
     return 0;

@@ -8,7 +8,7 @@
     print(chaos.report())
 
 Workers take the locks by `efsctl lock` in turns. A fault starts its own holders first, its victims, which would hold for longer than
-it lasts; half of them do not heed SIGTERM. A sidecar that ends is started again, as ECS would. What commands say about themselves
+it lasts; half of them do not heed SIGTERM, some are a child of what efsctl started. A sidecar that ends is started again, as ECS would. What commands say about themselves
 leaves by their standard output: it is not on the share, and outlives their host.
 """
 
@@ -43,9 +43,7 @@ class Victim(Command):
         return self.run and self.process.pid
 
     def guard(self):
-        if not self.run:
-            return None
-        return int(self.host.run(["ps", "-o", "ppid=", "-p", str(self.run.pid)], check=False).stdout.strip() or 0)
+        return self.run and int(self.host.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], check=False).stdout.strip() or 0)
 
 
 class Member:
@@ -134,7 +132,8 @@ class Member:
         check(any(v.run for v in self.victims), f"seed {self.chaos.seed}: nobody on {self.host.name} got any of {names}")
 
     def victim(self, name):
-        return Victim(self.host, name, options="--wait=60s", stubborn=self.chaos.random.random() < self.chaos.stubborn)
+        choice = self.chaos.random
+        return Victim(self.host, name, options="--wait=60s", stubborn=choice.random() < self.chaos.stubborn, family=choice.random() < 0.3)
 
     def signal_victims(self, name, whom):
         for pid in filter(None, [whom(victim) for victim in self.victims]):
@@ -162,6 +161,10 @@ class Member:
         self.signal_victims("STOP", Victim.command)
         self.signal_sidecar("KILL")
 
+    def freeze_guard(self):
+        self.signal_victims("STOP", Victim.guard)
+        self.signal_sidecar("KILL")
+
 
 def nothing(_member):
     pass
@@ -182,6 +185,7 @@ FAULTS = {
     "kill_sidecar": Fault(lambda m: m.signal_sidecar("KILL"), 1, nothing, 3, "host"),
     "stop_sidecar": Fault(lambda m: m.signal_sidecar("STOP"), PAST_VALID_S, lambda m: m.signal_sidecar("CONT"), 2, "host"),
     "freeze_command": Fault(Member.freeze, PAST_VALID_S, nothing, 3, "host"),
+    "freeze_guard": Fault(Member.freeze_guard, PAST_VALID_S, nothing, 3, "host"),
     "kill_host": Fault(Member.kill_host, 1, Member.boot_host, 3, None),
     "stop_host": Fault(lambda m: m.host.stop(), LEASE_S + FENCE_S + 3, lambda m: m.host.cont(), 3, "host"),
     "cut": Fault(lambda m: m.host.link_down(), 4, lambda m: m.host.link_up(), 2, None),

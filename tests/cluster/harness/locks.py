@@ -34,9 +34,11 @@ def sidecar(host, options="", **how):
 class Command:
     """`efsctl lock NAME -- lockwork hold`: granted or waiting."""
 
-    def __init__(self, host, name, ms=60000, options="", stubborn=False):
+    def __init__(self, host, name, ms=60000, options="", stubborn=False, family=False):
+        """stubborn: it does not heed SIGTERM. family: efsctl's command is its parent."""
         self.host, self.name = host, name
-        self.process = host.spawn(f"exec efsctl lock {options} {name} -- lockwork hold {ms} {'stubborn' if stubborn else ''}")
+        hold = f"lockwork hold {ms}{' stubborn' if stubborn else ''}"
+        self.process = host.spawn(f"exec efsctl lock {options} {name} -- " + (f"sh -c '{hold} & wait'" if family else hold))
 
     def entered(self, timeout=20):
         """Waits until it runs; its token."""
