@@ -268,6 +268,7 @@ static void check_guard(struct locked *l)
     if (clock_now_ms() < guard_late_ms(l))
         return;
     l->ending = true;
+    say(l, "its time is up, and the guard, which would end the command, is stopped");
     guard_kill(l->guard);
 }
 

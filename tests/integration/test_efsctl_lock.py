@@ -242,7 +242,7 @@ def check_end(b, waiter, outs, limit_ms, what):
 
 def broken(root):
     """whoever is killed or stopped: never two that run, and none beyond its time"""
-    for victim in "efsctl killed", "efsctl stopped", "guard killed", "sidecar stopped", "sidecar killed":
+    for victim in "efsctl killed", "efsctl stopped", "guard killed", "guard stopped", "sidecar stopped", "sidecar killed":
         directory = os.path.join(root.decode(), victim.split()[0] + victim.split()[1])
         os.makedirs(directory)
         a, b = pair(directory)
@@ -257,6 +257,9 @@ def broken(root):
                 number = signal.SIGKILL if how == "killed" else signal.SIGSTOP
                 kill({"efsctl": command.pid, "guard": guard, "sidecar": a.process.pid}[who], number)
                 limit_ms = now_ms() + VALID_MS + 100
+                if victim == "guard stopped":  # efsctl ends it, half a second after its time
+                    kill(a.process.pid, signal.SIGKILL)
+                    limit_ms += 500
                 if victim == "guard killed":
                     check(command.wait() == 76 and "guard was killed" in command.text(), command.text())
                     limit_ms = now_ms()
@@ -267,7 +270,7 @@ def broken(root):
                 if victim == "sidecar stopped":
                     time.sleep(0.5)
                     kill(a.process.pid, signal.SIGCONT)
-                if who == "sidecar":
+                if who == "sidecar" or victim == "guard stopped":
                     check(command.wait(60) == 76, command.text())
                 check_end(b, waiter, outs, limit_ms, victim)
 
