@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,20 +16,12 @@
 #include "lib/share/board.h"
 #include "lib/share/layout.h"
 #include "lib/test_hook.h"
+#include "watchers/inbox.h"
 #include "watchers/parents.h"
 #include "watchers/peer.h"
 
 enum { SETTLE_MS = 2000 };
 _Static_assert(2 * PEERS_BATCH_RECORDS <= PARENTS_MAX, "a rename has two");
-
-struct item {
-    TAILQ_ENTRY(item) link;
-    struct peers_item out;
-    int64_t fresh_ms; /* with it, all that was announced by then is delivered; 0: not yet */
-    size_t bytes;
-    uint8_t data[];
-};
-TAILQ_HEAD(item_list, item);
 
 struct peers {
     struct peers_options options;
@@ -49,81 +39,28 @@ struct peers {
     bool waited;        /* for the caller: what was read of the board is old */
     bool strange;       /* the own slot was not as it should be */
     struct peers_status now;
-    struct item_list batch;
-    size_t batch_count, batch_bytes;
 
-    pthread_mutex_t mutex; /* for all below */
-    pthread_cond_t wake;
-    struct item_list queue;
-    size_t queue_bytes;
-    uint64_t handed;            /* items, ever */
-    struct peers_status status; /* as the caller may see it */
-    bool stop;
-    int event_fd;
-
-    struct item *taken; /* the caller's */
+    struct inbox inbox;
 };
-
-static void free_items(struct item_list *items)
-{
-    for (struct item *item; (item = TAILQ_FIRST(items));) {
-        TAILQ_REMOVE(items, item, link);
-        free(item);
-    }
-}
 
 /* ---- what is handed over ---- */
 
-/* With the mutex held. fresh_ms is the queue's. */
-static void publish_status(struct peers *p)
-{
-    p->now.feed.fresh_ms = p->status.feed.fresh_ms;
-    p->status = p->now;
-}
-
-/* Bounded by what the caller takes: wait for room. False: stop. */
+/* False: stop. */
 static bool hand_over(struct peers *p)
 {
-    pthread_mutex_lock(&p->mutex);
-    while (p->queue_bytes >= PEERS_QUEUE_BYTES && !p->stop) {
-        p->waited = true;
-        pthread_cond_wait(&p->wake, &p->mutex);
-    }
-    TAILQ_CONCAT(&p->queue, &p->batch, link);
-    p->queue_bytes += p->batch_bytes;
-    p->handed += p->batch_count;
-    p->now.feed.records += p->batch_count;
-    publish_status(p);
-    bool going = !p->stop;
-    pthread_mutex_unlock(&p->mutex);
-    p->batch_count = p->batch_bytes = 0;
-    eventfd_write(p->event_fd, 1);
-    return going;
+    p->now.feed.records += p->inbox.batch_count;
+    return inbox_hand_over(&p->inbox, &p->now, &p->waited);
 }
 
 static int add_item(struct peers *p, enum peers_kind kind, const struct peer_record *record,
                     const uint8_t *payload, size_t length)
 {
-    size_t observer_bytes = strlen(record->observer) + 1;
-    size_t bytes = sizeof(struct item) + length + observer_bytes;
-    struct item *item = malloc(bytes);
-    if (!item)
-        return -ENOMEM;
-    *item = (struct item){
-        .bytes = bytes,
-        .out = {.kind = kind,
-                .slot = (uint16_t)record->slot,
-                .epoch = record->epoch,
-                .observer = (char *)item->data + length,
-                .payload = item->data,
-                .length = length},
-    };
-    memcpy(item->data, payload, length);
-    memcpy(item->data + length, record->observer, observer_bytes);
-    TAILQ_INSERT_TAIL(&p->batch, item, link);
-    p->batch_count++;
-    p->batch_bytes += bytes;
-    return 0;
+    return inbox_add(&p->inbox, &(struct peers_item){.kind = kind,
+                                                     .slot = (uint16_t)record->slot,
+                                                     .epoch = record->epoch,
+                                                     .observer = record->observer,
+                                                     .payload = payload,
+                                                     .length = length});
 }
 
 static int add_resync(struct peers *p, const struct peer_record *record)
@@ -157,7 +94,7 @@ static int take_record(void *arg, const struct peer_record *record)
         r = add_item(p, is_change ? PEERS_CHANGE : PEERS_NOTICE, record, in->payload, in->length);
     }
     p->missed |= r < 0;
-    return p->batch_count >= PEERS_BATCH_RECORDS;
+    return p->inbox.batch_count >= PEERS_BATCH_RECORDS;
 }
 
 /* ---- directories ---- */
@@ -165,10 +102,10 @@ static int take_record(void *arg, const struct peer_record *record)
 static void sync_directories(const struct peers *p)
 {
     struct parents parents = {.root_fd = p->options.root_fd};
-    const struct item *item;
+    const struct inbox_item *item;
     if (test_hook_omits("directory_sync"))
         return;
-    TAILQ_FOREACH(item, &p->batch, link)
+    TAILQ_FOREACH(item, &p->inbox.batch, link)
     {
         struct change change;
         if (item->out.kind != PEERS_CHANGE ||
@@ -300,12 +237,10 @@ static bool has_moved(const struct statx *a, const struct statx *b)
 
 static void set_polled(struct peers *p, int64_t sent_ms, int64_t sent_us)
 {
-    pthread_mutex_lock(&p->mutex);
     p->now.feed.polls++;
     p->now.feed.poll_sent_ms = (uint64_t)sent_ms;
     p->now.feed.poll_us = (uint32_t)(clock_now_us() - sent_us);
-    publish_status(p);
-    pthread_mutex_unlock(&p->mutex);
+    inbox_publish(&p->inbox, &p->now);
 }
 
 static int poll_board(struct peers *p, int64_t sent_ms)
@@ -348,18 +283,6 @@ static int poll_board(struct peers *p, int64_t sent_ms)
     return r;
 }
 
-/* Everything that was announced when this poll was sent is on its way to the caller. */
-static void set_fresh(struct peers *p, int64_t sent_ms)
-{
-    pthread_mutex_lock(&p->mutex);
-    struct item *last = TAILQ_LAST(&p->queue, item_list);
-    if (last)
-        last->fresh_ms = sent_ms;
-    else
-        p->status.feed.fresh_ms = (uint64_t)sent_ms;
-    pthread_mutex_unlock(&p->mutex);
-}
-
 /* False: stop. */
 static bool poll_once(struct peers *p)
 {
@@ -369,39 +292,20 @@ static bool poll_once(struct peers *p)
         close_board(p);
     if (r == 1)
         return false;
-    if (p->batch_count > 0) {
+    if (p->inbox.batch_count > 0) {
         sync_directories(p);
         if (!hand_over(p))
             return false;
     }
     if (r == 0 && !p->behind)
-        set_fresh(p, sent_ms);
-    pthread_mutex_lock(&p->mutex);
+        inbox_set_fresh(&p->inbox, sent_ms);
     p->now.error = r < 0 ? -r : 0;
-    publish_status(p);
-    pthread_mutex_unlock(&p->mutex);
-    eventfd_write(p->event_fd, 1);
+    inbox_publish(&p->inbox, &p->now);
+    inbox_ring(&p->inbox);
     return true;
 }
 
 /* ---- the thread ---- */
-
-static bool rest(struct peers *p, int64_t until_ms)
-{
-    pthread_mutex_lock(&p->mutex);
-    while (!p->stop && clock_now_ms() < until_ms) {
-        struct timespec until;
-        int64_t ms = until_ms - clock_now_ms();
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += ms % 1000 * 1000000;
-        until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&p->wake, &p->mutex, &until);
-    }
-    bool going = !p->stop;
-    pthread_mutex_unlock(&p->mutex);
-    return going;
-}
 
 static int64_t pause_ms(const struct peers *p)
 {
@@ -413,7 +317,7 @@ static void *run(void *arg)
 {
     struct peers *p = arg;
     int64_t next_ms = clock_now_ms() + p->options.poll_ms;
-    while (rest(p, next_ms)) {
+    while (inbox_rest(&p->inbox, next_ms)) {
         next_ms = clock_now_ms();
         if (!poll_once(p))
             break;
@@ -425,13 +329,7 @@ static void *run(void *arg)
 static void destroy(struct peers *p)
 {
     close_board(p);
-    free_items(&p->batch);
-    free_items(&p->queue);
-    free(p->taken);
-    if (p->event_fd >= 0)
-        close(p->event_fd);
-    pthread_cond_destroy(&p->wake);
-    pthread_mutex_destroy(&p->mutex);
+    inbox_release(&p->inbox);
     free(p);
 }
 
@@ -448,27 +346,20 @@ static int begin(struct peers *p)
     if (r == 0)
         set_polled(p, sent_ms, sent_us);
     if (r == 0 || r == -ENOENT)
-        set_fresh(p, sent_ms);
+        inbox_set_fresh(&p->inbox, sent_ms);
     return r == -ENOENT ? 0 : r;
 }
 
 int peers_open(const struct peers_options *options, struct peers **ret_peers, struct error *err)
 {
-    pthread_condattr_t monotonic;
     struct peers *p = calloc(1, sizeof(*p));
     if (!p)
         return error_set_errno(err, ENOMEM, "cannot read the feed");
     p->options = *options;
     p->board_fd = p->feed_fd = -1;
-    TAILQ_INIT(&p->batch);
-    TAILQ_INIT(&p->queue);
-    pthread_mutex_init(&p->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = p->event_fd < 0 ? -errno : begin(p);
+    int r = inbox_open(&p->inbox);
+    if (r == 0)
+        r = begin(p);
     if (r == 0)
         r = -pthread_create(&p->thread, NULL, run, p);
     if (r < 0) {
@@ -484,10 +375,7 @@ int peers_close(struct peers *p, int64_t timeout_ms)
     struct timespec until;
     if (!p)
         return 0;
-    pthread_mutex_lock(&p->mutex);
-    p->stop = true;
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->mutex);
+    inbox_stop(&p->inbox);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += timeout_ms % 1000 * 1000000;
     until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
@@ -500,41 +388,20 @@ int peers_close(struct peers *p, int64_t timeout_ms)
 
 int peers_fd(const struct peers *p)
 {
-    return p->event_fd;
+    return p->inbox.event_fd;
 }
 
 uint64_t peers_look(struct peers *p)
 {
-    eventfd_t count;
-    pthread_mutex_lock(&p->mutex);
-    eventfd_read(p->event_fd, &count);
-    uint64_t handed = p->handed;
-    pthread_mutex_unlock(&p->mutex);
-    return handed;
+    return inbox_look(&p->inbox);
 }
 
 bool peers_next(struct peers *p, struct peers_item *ret_item)
 {
-    free(p->taken);
-    pthread_mutex_lock(&p->mutex);
-    p->taken = TAILQ_FIRST(&p->queue);
-    if (p->taken) {
-        TAILQ_REMOVE(&p->queue, p->taken, link);
-        p->queue_bytes -= p->taken->bytes;
-        if (p->taken->fresh_ms > 0)
-            p->status.feed.fresh_ms = (uint64_t)p->taken->fresh_ms;
-        pthread_cond_broadcast(&p->wake);
-    }
-    pthread_mutex_unlock(&p->mutex);
-    if (!p->taken)
-        return false;
-    *ret_item = p->taken->out;
-    return true;
+    return inbox_next(&p->inbox, ret_item);
 }
 
 void peers_status(struct peers *p, struct peers_status *ret_status)
 {
-    pthread_mutex_lock(&p->mutex);
-    *ret_status = p->status;
-    pthread_mutex_unlock(&p->mutex);
+    inbox_status(&p->inbox, ret_status);
 }
