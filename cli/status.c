@@ -99,6 +99,15 @@ static void print_watch(const json_t *watch, FILE *out)
     }
 }
 
+static void print_locks(const json_t *locks, FILE *out)
+{
+    long long held = field_integer(locks, "held"), waiting = field_integer(locks, "waiting");
+    if (held + waiting == 0)
+        return;
+    print_label("locks", out);
+    fprintf(out, "%lld held, %lld waiting\n", held, waiting);
+}
+
 static void print_mount(const json_t *mount, bool with_conditions, FILE *out)
 {
     fputs("\nMount ", out);
@@ -118,6 +127,7 @@ static void print_mount(const json_t *mount, bool with_conditions, FILE *out)
     if (json_is_string(json_object_get(mount, "task_link")))
         print_field("link", field_text(mount, "task_link"), out);
     print_watch(json_object_get(mount, "watch"), out);
+    print_locks(json_object_get(mount, "locks"), out);
     size_t i;
     json_t *condition;
     json_array_foreach(json_object_get(mount, "conditions"), i, condition)

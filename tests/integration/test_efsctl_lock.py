@@ -84,6 +84,7 @@ def what_is_seen(root):
                     listed = efsctl(s, "locks").stdout
                     check("x " in listed and state in listed and "web-1" in listed, listed)
                 check(json.loads(efsctl(a, "locks", "--json").stdout)["held"] == 1, "--json")
+                check("1 held, 0 waiting" in efsctl(a, "status").stdout, "status")
                 looked = efsctl(b, "locks", "x").stdout
                 check("held" in looked and "web-1" in looked and "nightly load" in looked, looked)
                 first.signal(signal.SIGTERM)
@@ -164,6 +165,20 @@ def once(root):
         check(efsctl(b, "once", "--again", "k/1", "--", "true").returncode == 0, "not again")
         check("done before" in efsctl(a, "once", "k/1", "--", "false").stderr, "no word")
         check("never granted" in efsctl(a, "locks", "other").stdout, "a lock that nobody had")
+
+
+def other_clock(root):
+    """a container in a time namespace cannot know when its time is up: refused, and nothing is done"""
+    other = ["unshare", "--map-root-user", "--time", "--boottime", "100000"]
+    if subprocess.run([*other, "true"], capture_output=True, check=False).returncode != 0:
+        print("# no time namespaces here")
+        return
+    with locklib.sidecar(root) as s:
+        wait_locks(s)
+        result = subprocess.run([*other, locklib.EFSCTL, "once", "k", "--", "echo", "ran"], env=locklib.environment(s),
+                                capture_output=True, text=True, check=False)
+        check(result.returncode == 1 and "clock" in result.stderr and not result.stdout, f"{result}")
+        check(efsctl(s, "once", "--try", "k", "--", "echo", "ran").stdout == "ran\n", "it counts as done, or is still held")
 
 
 def lead(root):
@@ -276,4 +291,4 @@ def broken(root):
 
 
 if __name__ == "__main__":
-    run(exit_codes, what_is_seen, signals, background, once, lead, on_lost, fork_bomb, broken)
+    run(exit_codes, what_is_seen, signals, background, once, other_clock, lead, on_lost, fork_bomb, broken)

@@ -2,6 +2,7 @@
 """Locks over the API of real sidecars, on a local directory that two tasks share."""
 import glob
 import os
+import resource
 import socket
 import threading
 import time
@@ -267,6 +268,22 @@ def many_waiters(root):
         wait_for(lambda: files(s) < before + 300, lambda: f"{before} files, now {files(s)}", 20)
 
 
+def few_files(root):
+    """a limit on open files is raised as far as it can be; where it ends there is an error with words"""
+    with locklib.sidecar(root, "--lock-max=200") as s:
+        resource.prlimit(s.process.pid, resource.RLIMIT_NOFILE, (250, 250))
+        wait_locks(s)
+        holds, line = [], None
+        while not line or line["event"] == "granted":
+            check(len(holds) < 200, "there is no limit")
+            holds.append(Hold(s, f"n{len(holds)}"))
+            line = holds[-1].next()
+        check(len(holds) > 50 and line["event"] == "error" and "nofile" in line["message"], f"{len(holds)}: {line}")
+        for hold in holds:
+            hold.close()
+        wait_for(lambda: s.health_ms() < 500, "health does not answer")
+
+
 def many_locks(root):
     """300 locks at once; a budget with words; many names over time cost neither memory nor files"""
     with locklib.sidecar(root, "--lock-max=300") as s:
@@ -370,4 +387,4 @@ def once(root):
 
 
 if __name__ == "__main__":
-    run(events, tries_and_waits, in_order, refusals, bare_close, unclean, trouble, many_waiters, many_locks, stopping, looks, once)
+    run(events, tries_and_waits, in_order, refusals, bare_close, unclean, trouble, many_waiters, few_files, many_locks, stopping, looks, once)
