@@ -184,18 +184,37 @@ static int take(struct janitor *janitor, unsigned i, uint32_t epoch)
     return 0;
 }
 
+static int look_at(struct janitor *janitor, unsigned i)
+{
+    int r = is_over(janitor, i);
+    return r > 0 ? take(janitor, i, janitor->slots[i].epoch) : r;
+}
+
+static bool is_member(const struct janitor *janitor, unsigned i)
+{
+    return i != janitor->own_slot && janitor->slots[i].state == SLOT_JOINED;
+}
+
+/* Those in doubt first, then a few of the others in turn: an idle domain costs the same, however
+ * many members it has. */
 static int find_dead(struct janitor *janitor)
 {
-    for (unsigned i = 0; i < BOARD_SLOTS && janitor->dead.fd < 0; i++) {
-        if (i == janitor->own_slot || janitor->slots[i].state != SLOT_JOINED)
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < BOARD_SLOTS && janitor->dead.fd < 0; i++)
+        if (is_member(janitor, i) && janitor->free_ms[i] != 0)
+            r = look_at(janitor, i);
+    unsigned asked = 0;
+    for (unsigned n = 0; n < BOARD_SLOTS && asked < JANITOR_ASKS; n++) {
+        unsigned i = janitor->next_slot;
+        if (r < 0 || janitor->dead.fd >= 0)
+            break;
+        janitor->next_slot = (i + 1) % BOARD_SLOTS;
+        if (!is_member(janitor, i) || janitor->free_ms[i] != 0)
             continue;
-        int r = is_over(janitor, i);
-        if (r > 0)
-            r = take(janitor, i, janitor->slots[i].epoch);
-        if (r < 0)
-            return r;
+        asked++;
+        r = look_at(janitor, i);
     }
-    return 0;
+    return r;
 }
 
 /* The peers know what they have to. Its file first: whoever takes the slot writes its own. */

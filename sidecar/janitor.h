@@ -18,9 +18,11 @@
  *
  * Journals of epochs that are over go when they have been seen for retention_ms.
  *
- * An idle board costs a round nothing but the questions for its locks: it is read when its
- * attributes moved. Every function but init and has_dead may hang with the mount: for one worker at
- * a time. Errors: -errno and words; the next round begins anew.
+ * An idle board costs a round nothing but the questions for a few of its locks: it is read when its
+ * attributes moved. Of many members each has its turn every so many rounds, so the cost does not
+ * grow with them; the time until a death is noticed does (50 members: seven minutes at most). Every
+ * function but init and has_dead may hang with the mount: for one worker at a time. Errors: -errno
+ * and words; the next round begins anew.
  */
 #ifndef SIDECAR_JANITOR_H
 #define SIDECAR_JANITOR_H
@@ -36,6 +38,7 @@ enum {
     JANITOR_INTERVAL_MS = 60 * 1000,
     JANITOR_JOURNALS = 512, /* that are waited for at once */
     JANITOR_UNLINKS = 64,   /* in a round */
+    JANITOR_ASKS = 8,       /* for locks of slots that nothing is wrong with, in a round */
     JANITOR_TASK_MAX = 256,
 };
 
@@ -70,6 +73,7 @@ struct janitor {
     int64_t
         free_ms[BOARD_SLOTS]; /* since when a joined slot has been seen unlocked; 0: it is not */
     uint32_t epochs[BOARD_SLOTS]; /* whose */
+    unsigned next_slot;           /* whose turn it is to be asked for */
     size_t n_journals;
     struct janitor_journal journals[JANITOR_JOURNALS];
     struct janitor_dead dead;

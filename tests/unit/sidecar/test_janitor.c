@@ -251,6 +251,31 @@ static void test_journals(void **state)
     close(alive);
 }
 
+/* A few in each round: who died is found all the same, after as many rounds as that takes. */
+static void test_many_members(void **state)
+{
+    enum { MEMBERS = 3 * JANITOR_ASKS, FIRST = 100 };
+    int alive[MEMBERS];
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        write_slot(FIRST + i, SLOT_JOINED, 1);
+        alive[i] = hold(FIRST + i);
+    }
+    unsigned last = FIRST + MEMBERS - 1;
+    close(alive[MEMBERS - 1]);
+    for (int rounds = 0; rounds < 2; rounds++) {
+        turn();
+        assert_int_equal(janitor.free_ms[last], 0); /* its turn has not come */
+    }
+    turn();
+    assert_int_not_equal(janitor.free_ms[last], 0);
+    clock_fake_advance(FENCE_MS);
+    turn(); /* who is in doubt does not wait for a turn */
+    assert_true(janitor_has_dead(&janitor));
+    assert_int_equal(janitor.dead.slot, last);
+    for (unsigned i = 0; i + 1 < MEMBERS; i++)
+        close(alive[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_janitor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_journals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_members, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
