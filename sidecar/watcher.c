@@ -16,6 +16,7 @@
 #include "lib/text.h"
 #include "sidecar/spawn.h"
 #include "sidecar/watch_child.h"
+#include "sidecar/watch_talk.h"
 
 enum {
     RESTART_FIRST_MS = 1000,
@@ -39,7 +40,7 @@ struct watcher {
     struct watcher_options options;
     struct event *child_ended;
     struct watch_child process;
-    struct announcements waiting;
+    struct watch_talk talk;
 
     enum role role; /* of the child that should run; NONE: it waits for a slot */
     int64_t waiting_ms;
@@ -53,8 +54,7 @@ struct watcher {
     int64_t started_ms, next_start_ms, ping_ms, heard_ms, tick_ms;
     struct backoff backoff;
 
-    struct watcher_status status;
-    uint8_t last_status[WATCH_STATUS_MAX]; /* what the strings in status.child point into */
+    struct watcher_status status; /* but what the child said */
 };
 
 static void say(struct watcher *w, enum condition_status status, const char *reason,
@@ -65,7 +65,7 @@ static void say(struct watcher *w, enum condition_status status, const char *rea
 
 static void say_ready(struct watcher *w)
 {
-    const struct watch_status *child = &w->status.child;
+    const struct watch_status *child = &w->talk.status;
     if (w->options.wants_slot && !w->child_is_member)
         conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "NotAnnounced",
                        "%u %s watched, but the other tasks do not learn of changes that are seen "
@@ -92,110 +92,32 @@ static void say_ready(struct watcher *w)
                        child->feed.peers, text_plural(child->feed.peers, "task is", "tasks are"));
 }
 
-/* ---- frames from the child ---- */
-
-static int take_status(struct watcher *w, const struct frame *frame)
-{
-    struct watch_status status;
-    if (frame->length > sizeof(w->last_status))
-        return -EBADMSG;
-    memcpy(w->last_status, frame->payload, frame->length);
-    int r = watch_status_decode(w->last_status, frame->length, &status);
-    if (r == 0)
-        w->status.child = status;
-    else
-        w->status.child.listed = 0; /* what its strings pointed into is overwritten */
-    return r;
-}
-
-static int take_change(struct watcher *w, const struct frame *frame)
-{
-    struct change change;
-    int r = change_decode(frame->payload, frame->length, &change);
-    if (r < 0)
-        return r;
-    w->status.changes++;
-    return feed_push(w->options.feed, &change);
-}
-
-static int take_announced(struct watcher *w, const struct frame *frame)
-{
-    struct watch_announced announced;
-    int r = watch_announced_decode(frame->payload, frame->length, &announced);
-    if (r == 0)
-        announcements_end(&w->waiting, announced.id, announced.result, announced.sequence);
-    return r;
-}
-
-static int take_notice(struct watcher *w, const struct frame *frame)
-{
-    struct watch_notice notice;
-    int r = watch_notice_decode(frame->payload, frame->length, &notice);
-    if (r == 0 && w->options.notice)
-        w->options.notice(w->options.arg, &notice);
-    return r;
-}
-
-static int take_hello(const struct frame *frame)
-{
-    struct watch_hello hello;
-    int r = watch_hello_decode(frame->payload, frame->length, &hello);
-    return r == 0 && hello.version != WATCH_FRAMES_VERSION ? -EPROTO : r;
-}
-
-static int take_frame(void *arg, const struct frame *frame)
+static int on_frame(void *arg, const struct frame *frame)
 {
     struct watcher *w = arg;
-    int r = 0;
+    bool tells_state = frame->type == WATCH_FRAME_READY || frame->type == WATCH_FRAME_STATUS ||
+                       frame->type == WATCH_FRAME_PONG;
     w->heard_ms = clock_now_ms();
-    switch (frame->type) {
-    case WATCH_FRAME_HELLO:
-        return take_hello(frame);
-    case WATCH_FRAME_CHANGE:
-        return take_change(w, frame);
-    case WATCH_FRAME_READY:
+    if (frame->type == WATCH_FRAME_READY)
         w->status.state = WATCHER_READY;
-        r = take_status(w, frame);
-        break;
-    case WATCH_FRAME_STATUS:
-        r = take_status(w, frame);
-        break;
-    case WATCH_FRAME_PONG:
-        break;
-    case WATCH_FRAME_ANNOUNCED:
-        return take_announced(w, frame);
-    case WATCH_FRAME_NOTICE:
-        return take_notice(w, frame);
-    default:
-        return -EBADMSG;
-    }
-    if (r == 0 && w->status.state == WATCHER_READY && !w->asked_to_end)
+    int r = watch_talk_take(&w->talk, frame);
+    if (r == 0 && tells_state && w->status.state == WATCHER_READY && !w->asked_to_end)
         say_ready(w);
     return r;
 }
 
-/* Nobody will answer any more. */
 static void on_hang_up(void *arg)
 {
     struct watcher *w = arg;
-    announcements_end_all(&w->waiting, -ECONNRESET);
+    watch_talk_hung_up(&w->talk);
 }
 
 int watcher_announce(struct watcher *w, uint16_t type, const void *payload, size_t length,
                      announce_done *done, void *arg)
 {
-    struct watch_announce announce = {.type = type, .length = length, .payload = payload};
-    uint8_t buffer[WATCH_ANNOUNCE_MAX];
     if (!w->child_is_member || w->asked_to_end)
         return -ENOTCONN;
-    int r = announcements_add(&w->waiting, done, arg, &announce.id);
-    if (r < 0)
-        return r;
-    int n = watch_announce_encode(&announce, buffer, sizeof(buffer));
-    r = n < 0 ? n : watch_child_send(&w->process, WATCH_FRAME_ANNOUNCE, buffer, (size_t)n);
-    if (r < 0)
-        announcements_forget(&w->waiting, announce.id);
-    return r;
+    return watch_talk_announce(&w->talk, &w->process, type, payload, length, done, arg);
 }
 
 /* ---- the child's life ---- */
@@ -261,7 +183,7 @@ static void on_child_ended(evutil_socket_t number, short what, void *arg)
         return;
     w->status.restarts++;
     w->status.state = WATCHER_RESTARTING;
-    memset(&w->status.child, 0, sizeof(w->status.child));
+    watch_talk_forget(&w->talk);
     if (fenced)
         be_fenced(w);
     else if (w->asked_to_end)
@@ -453,6 +375,8 @@ void watcher_allow(struct watcher *w, bool allowed)
 void watcher_status(const struct watcher *w, struct watcher_status *ret_status)
 {
     *ret_status = w->status;
+    ret_status->changes = w->talk.changes;
+    ret_status->child = w->talk.status;
     ret_status->member = w->child_is_member;
     ret_status->slot = w->member.slot;
     ret_status->epoch = w->member.epoch;
@@ -475,10 +399,11 @@ int watcher_new(const struct watcher_options *options, struct watcher **ret_watc
         .options = *options,
         .role = options->wants_slot ? ROLE_NONE : ROLE_LISTENER,
         .waiting_ms = CLOCK_NEVER,
+        .talk = {.feed = options->feed, .notice = options->notice, .arg = options->arg},
         .backoff = {.first_ms = RESTART_FIRST_MS, .most_ms = RESTART_MOST_MS},
     };
     w->child_ended = evsignal_new(options->base, SIGCHLD, on_child_ended, w);
-    int r = watch_child_init(&w->process, options->base, options->path, take_frame, on_hang_up, w);
+    int r = watch_child_init(&w->process, options->base, options->path, on_frame, on_hang_up, w);
     if (r < 0 || !w->child_ended || event_add(w->child_ended, NULL) < 0) {
         watcher_free(w);
         return -ENOMEM;
