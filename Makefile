@@ -38,7 +38,7 @@ efsctl_DIR      := cli
 aws_LIBS      := -lexpat -lz
 init_LIBS     := -lmount -ljansson -lpthread $(aws_LIBS)
 watchers_LIBS := -linotifytools -ljansson -lpthread
-sidecar_LIBS  := -levent_core -levent_extra -lmount -ljansson -lpthread $(aws_LIBS)
+sidecar_LIBS  := -levent_core -lmount -ljansson -lpthread $(aws_LIBS)
 cli_LIBS      := -ljansson
 lib_LIBS      := -lmount -ljansson -lpthread $(aws_LIBS)
 
