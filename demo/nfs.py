@@ -32,25 +32,30 @@ def run(cluster):
         host.spawn("exec efs-sidecar >/run/task/out 2>&1", env=ENV)
         cluster.wait_until(lambda: host.run("efsctl health", env=ENV, check=False).rc == 0, 20, "the sidecar is up")
 
-    step("3. An app writes on task1; its sidecar tells of it, and the file is there on task2")
-    watch = a.spawn("efsctl watch --text", env=ENV)
+    step("3. An app writes on task1; the app of task2, on another host, learns of it")
+    watch = b.spawn("efsctl watch --text", env=ENV)
     watch.wait_output("ready", 20)
     show(a, "echo 'a report' >/run/task/task/report.csv", env=ENV)
     watch.wait_output("report.csv", 20)
-    say("  task1$ efsctl watch")
+    say("  task2$ efsctl watch")
     for line in watch.stdout.splitlines():
         say("  " + line)
     show(b, "cat /mnt/data/tasks/task1/report.csv")
-    say("  (task2's own watch is silent: inotify sees only changes of its own host. Changes of other tasks come with the")
-    say("   journal between sidecars, which is not part of this version.)")
 
-    step("4. The server stops to answer. The sidecar goes on, and says so")
+    step("4. A lock that only one task of all has at a time")
+    holder = "efsctl lock --purpose='nightly load' nightly -- sleep 3"
+    say(f"  task1$ {holder} &")
+    a.spawn(holder, env=ENV)
+    cluster.wait_until(lambda: " held " in a.run("efsctl locks", env=ENV).stdout, 20, "the lock is held")
+    show(b, "efsctl lock nightly -- sh -c 'echo my turn, with token $EFS_LOCK_TOKEN'", env=ENV, timeout=20)
+
+    step("5. The server stops to answer. The sidecar goes on, and says so")
     cluster.server.stop()
     cluster.wait_until(lambda: mount_ready(a, "False"), 20, "MountReady is False")
     show(a, "efsctl health", env=ENV)
     show(a, "efsctl status | sed -n '/MountReady/,/FeedReady/p'", env=ENV)
 
-    step("5. It answers again")
+    step("6. It answers again")
     cluster.server.cont()
     cluster.wait_until(lambda: mount_ready(a, "True"), 60, "MountReady is True again")
     time.sleep(2)  # for a probe that did not wait for the server

@@ -27,14 +27,14 @@ leftovers() {
 
 demo/run >"$out" 2>&1
 result $? "it ends well"
-for text in "ready after" "healthy" "report.csv  9 B  by web-b" "MountReady          True" "efs_sidecar_mount_ready"; do
+for text in "ready after" "healthy" "report.csv  9 B  by web-b" "my turn, with token" "MountReady          True" "efs_sidecar_mount_ready"; do
     grep -qF -- "$text" "$out"
     result $? "it shows: $text"
 done
 found=$(leftovers) && [ -z "$found" ]
 result $? "nothing is left${found:+: $found}"
 
-for moment in "2. A sidecar" "3. The app" "5. Metrics"; do
+for moment in "2. A sidecar" "3. The app" "6. Metrics"; do
     : >"$out"
     setsid demo/run >"$out" 2>&1 &
     pid=$!
