@@ -226,7 +226,7 @@ lint-shell:
 	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)
 	$(Q)shellcheck -x --exclude=SC2016 $(SHELL_SCRIPTS)
 
--include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard tests/cluster/*.c bench/*.c tests/tools/*.c tests/fuzz/*.c)) $(FUZZ_LIB))
+-include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c tests/cluster/*.c bench/*.c tests/tools/*.c tests/fuzz/*.c)) $(FUZZ_LIB))
 
 # The README's test command. It installs what it needs, so that it works as the first command on a new machine.
 test: ## install what is missing, then unit and integration tests, models, cluster
