@@ -235,10 +235,8 @@ static int start(struct watcher *w)
     w->untold = w->untold || w->child_is_member;
     w->first_of_epoch = w->first_of_epoch && !w->child_is_member;
     w->started_ms = w->heard_ms = w->ping_ms = clock_now_ms();
-    if (w->status.state == WATCHER_OFF) {
-        w->status.state = WATCHER_STARTING;
+    if (w->status.state == WATCHER_STARTING)
         say(w, CONDITION_UNKNOWN, "Starting", "efs-watch reads the directories");
-    }
     return 0;
 }
 
@@ -398,6 +396,7 @@ int watcher_new(const struct watcher_options *options, struct watcher **ret_watc
     *w = (struct watcher){
         .options = *options,
         .role = options->wants_slot ? ROLE_NONE : ROLE_LISTENER,
+        .status = {.state = WATCHER_STARTING},
         .waiting_ms = CLOCK_NEVER,
         .talk = {.feed = options->feed, .notice = options->notice, .arg = options->arg},
         .backoff = {.first_ms = RESTART_FIRST_MS, .most_ms = RESTART_MOST_MS},

@@ -40,6 +40,7 @@
 #include "sidecar/health.h"
 #include "sidecar/membership.h"
 
+/* Off: there is none. Readers of changes wait while it starts. */
 enum watcher_state { WATCHER_OFF, WATCHER_STARTING, WATCHER_READY, WATCHER_RESTARTING };
 
 extern const char *const watcher_state_names[]; /* "off" "starting" "ready" "restarting" */

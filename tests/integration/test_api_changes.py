@@ -18,6 +18,16 @@ def write(path, text="x"):
         f.write(text)
 
 
+def early(root):
+    """Who asks before anything can be watched waits for the ready line."""
+    share = os.path.join(root.decode(), "early/late")
+    with Sidecar(os.path.dirname(share), "--mount-probe-interval=1s", share, mounts=()) as sidecar, Changes(sidecar) as changes:
+        check(sidecar.status()["mounts"][0]["watch"]["state"] == "starting", sidecar.status()["mounts"])
+        os.mkdir(share)
+        line = changes.until(lambda c: "ready" in c, KEEPALIVE_S)[-1]
+        check(line["mount"] == share, line)
+
+
 def told(sidecar, share):
     with Changes(sidecar, "?path=in&mount=" + share) as changes, Changes(sidecar) as everything:
         ready = changes.next()
@@ -93,6 +103,8 @@ def kept_alive(stream, start):
 
 
 def main():
+    with Scratch() as root:
+        early(root)
     with Scratch() as root, Sidecar(root) as sidecar:
         sidecar.wait_watching()
         share = sidecar.mounts[0]
