@@ -371,8 +371,6 @@ int tracker_open(struct tracker *t, const struct tracker_options *options, struc
 
 void tracker_close(struct tracker *t)
 {
-    if (t->stream)
-        closedir(t->stream);
     scan_close(t);
     if (t->dirs.root)
         forget_all(t);
