@@ -5,10 +5,10 @@ import re
 from . import feed
 from .sidecar import Sidecar
 
-FENCE_S, MARGIN_S, LEASE_S = 10, 2, 10
+FENCE_S, MARGIN_S, LEASE_S, PROOF_S = 10, 2, 10, 2
 VALID_S = FENCE_S - MARGIN_S
 POLL_MS = 250  # a waiter asks at least as often
-SETTINGS = f"--lease-fence={FENCE_S}s --lock-proof-interval=2s {feed.POLL}"
+SETTINGS = f"--lease-fence={FENCE_S}s --lock-proof-interval={PROOF_S}s {feed.POLL}"
 
 # kind, ticks, CLOCK_BOOTTIME in us, ticks, name, token, pid
 SIGN_OF_LIFE = re.compile(r"^([EBL]) (\d+) (\d+) (\d+) (\S+) (\S+) (\d+)$", re.M)

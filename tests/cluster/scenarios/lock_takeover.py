@@ -4,7 +4,7 @@ import time
 
 from harness.errors import between, check
 from harness.feedview import Ticks
-from harness.locks import FENCE_S, LEASE_S, POLL_MS, VALID_S, Command, listed, sidecar, start
+from harness.locks import FENCE_S, LEASE_S, POLL_MS, PROOF_S, VALID_S, Command, listed, sidecar, start
 
 HOSTS = 3
 DEADLINE_S = 200
@@ -63,11 +63,11 @@ def run(cluster):
     holder.kill()
     t.judge("SIGKILL of the command", began, holder, waiter, 0)
 
-    # Who lost its efsctl goes on until the last promise is over: at least what the last proof left of it.
+    # Who lost its efsctl may go on until the last promise is over; the last proof may be some time ago.
     holder, waiter = t.pair(a, b, "efsctl", stubborn=True)
     began = t.now()
     holder.process.signal(9)
-    t.judge("SIGKILL of efsctl", began, holder, waiter, VALID_S, VALID_S - 2.5)
+    t.judge("SIGKILL of efsctl", began, holder, waiter, FENCE_S - PROOF_S)
     check(t.seconds(holder.ticks(-1) - began) < VALID_S + 1, "the command outlived its time")
 
     holder, waiter = t.pair(a, b, "sidecar", stubborn=True)
