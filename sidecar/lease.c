@@ -39,6 +39,7 @@ struct lease {
     int64_t retry_ms, sent_ms, proven_ms;
     uint64_t proofs;        /* sent */
     int64_t silence_ms;     /* the longest since the last proof */
+    int64_t ticked_ms;      /* 0: never */
     unsigned proofs_wanted; /* until the slot is trusted again */
     struct backoff retry, shared;
 };
@@ -385,6 +386,9 @@ static void check_age(struct lease *lease)
 void lease_tick(struct lease *lease)
 {
     int64_t now_ms = clock_now_ms();
+    if (lease->ticked_ms != 0) /* a host that was frozen was not heard of either */
+        lease_note_silence(lease, now_ms - lease->ticked_ms);
+    lease->ticked_ms = now_ms;
     if (lease->state == LEASE_HELD && lease->in_flight && lease->proofs_wanted == 0)
         check_age(lease);
     if (lease->in_flight)
