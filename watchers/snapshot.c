@@ -8,6 +8,7 @@
 
 /* A value is a file's inode and stamp, or the pointer to a directory's node. */
 enum { IS_DIR = 1 << 0, SEEN = 1 << 1 };
+enum { POINTER = sizeof(void *) };
 
 struct snapshot {
     struct snapshot_dir root;
@@ -22,7 +23,7 @@ static struct snapshot_dir *node_of(const uint8_t *entry)
     struct snapshot_dir *dir;
     if (!(entry[ENTRY_FLAGS] & IS_DIR))
         return NULL;
-    memcpy(&dir, entry + ENTRY_VALUE, sizeof(struct snapshot_dir *));
+    memcpy(&dir, entry + ENTRY_VALUE, POINTER);
     return dir;
 }
 
@@ -239,7 +240,7 @@ static int add_node(struct snapshot *s, struct snapshot_dir *parent, const char 
     }
     dir->parent = parent;
     entry[ENTRY_FLAGS] = IS_DIR;
-    memcpy(entry + ENTRY_VALUE, &dir, sizeof(struct snapshot_dir *));
+    memcpy(entry + ENTRY_VALUE, &dir, POINTER);
     set_seen(parent, entry);
     TAILQ_INSERT_TAIL(&s->order, dir, order);
     s->total.bytes += sizeof(*dir) + strlen(name) + 1;
@@ -317,7 +318,7 @@ int snapshot_move(struct snapshot *s, struct snapshot_dir *from_dir, const char 
         return r;
     }
     entry[ENTRY_FLAGS] = IS_DIR;
-    memcpy(entry + ENTRY_VALUE, &moved.dir, sizeof(struct snapshot_dir *));
+    memcpy(entry + ENTRY_VALUE, &moved.dir, POINTER);
     set_seen(dir, entry);
     s->total.bytes += strlen(name) - strlen(moved.dir->name);
     free(moved.dir->name);
