@@ -230,7 +230,7 @@ static int cloudwatch_open(const struct settings *settings, void **ret_state, st
     sink->gzip = true;
     sink->keys_status = CONDITION_UNKNOWN;
     snprintf(sink->keys_reason, sizeof(sink->keys_reason), "NotUsedYet");
-    snprintf(sink->keys_words, sizeof(sink->keys_words), "no call of AWS has been made yet");
+    snprintf(sink->keys_words, sizeof(sink->keys_words), "no call of AWS has been answered yet");
     pthread_mutex_init(&sink->lock, NULL);
     struct sender_options options = {
         .put = put, .arg = sink, .buffer_bytes = (size_t)settings->metrics_buffer_bytes};
