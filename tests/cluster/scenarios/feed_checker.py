@@ -6,8 +6,9 @@ from harness.errors import Failure, check
 from harness.feedchaos import Chaos
 
 HOSTS = 2
-DEADLINE_S = 300
+DEADLINE_S = 420
 CONVERGE_S = 8
+TRIES = 4  # some of what is provoked is a race
 
 
 def second_board_read(chaos):
@@ -106,7 +107,7 @@ def verdict(cluster, case, options, omit):
 def run(cluster):
     wrong = []
     for case, options in CASES:
-        if not verdict(cluster, case, options, case.__name__):
+        if not any(verdict(cluster, case, options, case.__name__) for _ in range(TRIES)):
             wrong.append(f"without {case.__name__} the checker found nothing")
         if said := verdict(cluster, case, options, None):
             wrong.append(f"{case.__name__}, nothing left out: {said}")
