@@ -369,7 +369,7 @@ static void test_a_mount_that_hangs(void **state)
     static const struct job hang = {
         .what = "hang", .namespace_op = true, .run = hang_run, .done = hang_done};
     struct client clients[CLIENTS];
-    char name[8];
+    char name[16];
     int ends[2];
     locks_free(locks);
     locks = open_locks(CLIENTS, 100);
