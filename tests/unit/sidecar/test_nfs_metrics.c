@@ -252,7 +252,7 @@ static void test_cost(void **state)
     }
     fclose(out);
     for (int m = 0; m < 8; m++) {
-        char path[8];
+        char path[16];
         snprintf(path, sizeof(path), "/m%d", m);
         assert_int_equal(metric_group_init(&groups[m], many[m], path, ""), 0);
         follow(&groups[m], path, (dev_t)m);
