@@ -16,8 +16,17 @@ enum {
     NAME_CALLS_MAX = 16, /* of ours in the queue of namespace operations */
 };
 
+struct lock_call;
+
+/* What a worker does, and how its end goes on in the loop. */
+struct call_kind {
+    struct job job;
+    void (*ended)(struct lock *lock, const struct lock_call *call, int result);
+};
+
 /* A worker reads and writes only this. */
 struct lock_call {
+    const struct call_kind *kind;
     struct lock *lock;
     const struct place *place;
     bool on_nfs, has_record, flag; /* the meaning of flag is the call's */
@@ -63,7 +72,7 @@ static int fail_damaged(struct lock_call *call)
 }
 
 /* What the cause is, where people cannot know. */
-static void advise(struct lock_call *call)
+static void advise(const struct lock_call *call, struct error *ret_err)
 {
     static const struct {
         int code;
@@ -78,12 +87,34 @@ static void advise(struct lock_call *call)
         {EACCES, "let all tasks have one group and set state.gid to it"},
         {EPERM, "let all tasks have one group and set state.gid to it"},
     };
-    size_t length = strlen(call->err.text);
+    *ret_err = call->err;
+    size_t length = strlen(ret_err->text);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (known[i].code == call->err.code)
-            snprintf(call->err.text + length, sizeof(call->err.text) - length, ": %s",
+        if (known[i].code == ret_err->code)
+            snprintf(ret_err->text + length, sizeof(ret_err->text) - length, ": %s",
                      known[i].advice);
 }
+
+/* The end of any call. */
+static void call_done(void *arg, enum work_outcome outcome, int result)
+{
+    const struct lock_call *call = arg;
+    struct lock *lock = call->lock;
+    lock->in_flight = false;
+    if (call->kind->job.namespace_op)
+        lock->locks->n_name_calls--;
+    if (outcome != WORK_DONE)
+        return;
+    call->kind->ended(lock, call, result);
+    lock_step(lock);
+    locks_arm(lock->locks);
+}
+
+#define JOB(words, run_it, is_namespace_op)                                                        \
+    {                                                                                              \
+        .what = (words), .namespace_op = (is_namespace_op), .run = (run_it), .done = call_done,    \
+        .release = free                                                                            \
+    }
 
 /* ---- opening: makes the file, so it is a namespace operation ---- */
 
@@ -93,31 +124,19 @@ static int open_run(void *arg)
     return lock_file_open(call->place, call->name, call->on_nfs, &call->fd, &call->err);
 }
 
-static void open_done(void *arg, enum work_outcome outcome, int result)
+static void open_ended(struct lock *lock, const struct lock_call *call, int result)
 {
-    struct lock_call *call = arg;
-    struct lock *lock = call->lock;
-    lock->in_flight = false;
-    lock->locks->n_name_calls--;
-    if (outcome != WORK_DONE)
-        return;
     if (result == 0) {
         lock->fd = call->fd;
     } else {
-        advise(call);
-        lock_failed(lock, &call->err);
+        struct error err;
+        advise(call, &err);
+        lock_failed(lock, &err);
     }
-    lock_step(lock);
-    locks_arm(lock->locks);
 }
 
-static const struct job open_job = {
-    .what = "opening the file of a lock",
-    .namespace_op = true,
-    .run = open_run,
-    .done = open_done,
-    .release = free,
-};
+static const struct call_kind open_kind = {JOB("opening the file of a lock", open_run, true),
+                                           open_ended};
 
 /* ---- taking ---- */
 
@@ -145,13 +164,8 @@ static int take_run(void *arg)
     return taken ? 0 : -EAGAIN;
 }
 
-static void take_done(void *arg, enum work_outcome outcome, int result)
+static void take_ended(struct lock *lock, const struct lock_call *call, int result)
 {
-    struct lock_call *call = arg;
-    struct lock *lock = call->lock;
-    lock->in_flight = false;
-    if (outcome != WORK_DONE)
-        return;
     if (call->has_record) {
         lock->record = call->record;
         lock->has_record = true;
@@ -163,19 +177,14 @@ static void take_done(void *arg, enum work_outcome outcome, int result)
     } else if (is_loss(call)) { /* of a descriptor that was kept open: another one will do */
         lock->state = LOCK_CLOSING;
     } else {
-        advise(call);
-        lock_failed(lock, &call->err);
+        struct error err;
+        advise(call, &err);
+        lock_failed(lock, &err);
+        lock->state = LOCK_CLOSING; /* whatever is held by it now goes with it */
     }
-    lock_step(lock);
-    locks_arm(lock->locks);
 }
 
-static const struct job take_job = {
-    .what = "taking a lock",
-    .run = take_run,
-    .done = take_done,
-    .release = free,
-};
+static const struct call_kind take_kind = {JOB("taking a lock", take_run, false), take_ended};
 
 /* ---- granting: the next token ---- */
 
@@ -192,46 +201,23 @@ static int grant_run(void *arg)
     return r < 0 ? fail(call, r, "granted") : 0;
 }
 
-static void grant_done(void *arg, enum work_outcome outcome, int result)
+static void grant_ended(struct lock *lock, const struct lock_call *call, int result)
 {
-    struct lock_call *call = arg;
-    struct lock *lock = call->lock;
-    lock->in_flight = false;
-    if (outcome != WORK_DONE)
-        return;
     if (result == 0) {
         lock_granted(lock, &call->record, call->sent_ms);
     } else if (call->sent_ms != 0 && is_loss(call)) { /* else it is the stage that fails */
         lock_lost(lock, loss_words(call));
     } else {
-        advise(call);
-        lock_not_granted(lock, &call->err);
+        struct error err;
+        advise(call, &err);
+        lock_not_granted(lock, &err);
     }
-    lock_step(lock);
-    locks_arm(lock->locks);
 }
 
-static const struct job grant_job = {
-    .what = "granting a lock",
-    .run = grant_run,
-    .done = grant_done,
-    .release = free,
-};
+static const struct call_kind grant_kind = {JOB("granting a lock", grant_run, false), grant_ended};
 
-static void grant_after_cleaning_done(void *arg, enum work_outcome outcome, int result)
-{
-    const struct lock_call *call = arg;
-    call->lock->locks->n_name_calls--;
-    grant_done(arg, outcome, result);
-}
-
-static const struct job grant_after_cleaning_job = {
-    .what = "cleaning up after a lock's last holder",
-    .namespace_op = true,
-    .run = grant_run,
-    .done = grant_after_cleaning_done,
-    .release = free,
-};
+static const struct call_kind grant_after_cleaning_kind = {
+    JOB("cleaning up after a lock's last holder", grant_run, true), grant_ended};
 
 /* ---- proving ---- */
 
@@ -245,27 +231,15 @@ static int prove_run(void *arg)
     return r < 0 ? fail(call, r, "proven") : 0;
 }
 
-static void prove_done(void *arg, enum work_outcome outcome, int result)
+static void prove_ended(struct lock *lock, const struct lock_call *call, int result)
 {
-    struct lock_call *call = arg;
-    struct lock *lock = call->lock;
-    lock->in_flight = false;
-    if (outcome != WORK_DONE)
-        return;
     if (result == 0)
         lock_proven(lock, call->sent_ms);
     else if (is_loss(call))
         lock_lost(lock, loss_words(call));
-    lock_step(lock);
-    locks_arm(lock->locks);
 }
 
-static const struct job prove_job = {
-    .what = "proving a lock",
-    .run = prove_run,
-    .done = prove_done,
-    .release = free,
-};
+static const struct call_kind prove_kind = {JOB("proving a lock", prove_run, false), prove_ended};
 
 /* ---- giving back ---- */
 
@@ -279,29 +253,18 @@ static int give_back_run(void *arg)
     return r < 0 ? fail(call, r, "given back") : 0;
 }
 
-static void give_back_done(void *arg, enum work_outcome outcome, int result)
+static void give_back_ended(struct lock *lock, const struct lock_call *call, int result)
 {
-    struct lock_call *call = arg;
-    struct lock *lock = call->lock;
-    lock->in_flight = false;
-    if (outcome != WORK_DONE)
-        return;
     if (result == 0) {
         lock->record = call->record;
         lock_given_back(lock);
     } else { /* the record stays unclean; who takes it next waits */
         lock_lost(lock, loss_words(call));
     }
-    lock_step(lock);
-    locks_arm(lock->locks);
 }
 
-static const struct job give_back_job = {
-    .what = "giving a lock back",
-    .run = give_back_run,
-    .done = give_back_done,
-    .release = free,
-};
+static const struct call_kind give_back_kind = {JOB("giving a lock back", give_back_run, false),
+                                                give_back_ended};
 
 /* ---- closing ---- */
 
@@ -311,29 +274,18 @@ static int close_run(void *arg)
     return close(call->fd) < 0 ? -errno : 0;
 }
 
-static void close_done(void *arg, enum work_outcome outcome, int result)
+static void close_ended(struct lock *lock, const struct lock_call *call, int result)
 {
-    struct lock_call *call = arg;
-    struct lock *lock = call->lock;
-    lock->in_flight = false;
-    if (outcome != WORK_DONE)
-        return;
     lock_closed(lock);
-    lock_step(lock);
-    locks_arm(lock->locks);
 }
 
-static const struct job close_job = {
-    .what = "closing the file of a lock",
-    .run = close_run,
-    .done = close_done,
-    .release = free,
-};
+static const struct call_kind close_kind = {JOB("closing the file of a lock", close_run, false),
+                                            close_ended};
 
 /* ---- */
 
 /* Calls have no deadline: what comes late counts from when it was sent. */
-static void submit(struct lock *lock, struct work_pool *pool, const struct job *job,
+static void submit(struct lock *lock, struct work_pool *pool, const struct call_kind *kind,
                    const struct lock_record *record, bool flag)
 {
     struct lock_call *call = calloc(1, sizeof(*call));
@@ -341,6 +293,7 @@ static void submit(struct lock *lock, struct work_pool *pool, const struct job *
     if (!call)
         return;
     *call = (struct lock_call){
+        .kind = kind,
         .lock = lock,
         .place = lock->locks->options.place,
         .on_nfs = lock->locks->on_nfs,
@@ -349,7 +302,7 @@ static void submit(struct lock *lock, struct work_pool *pool, const struct job *
         .record = *record,
     };
     memcpy(call->name, lock->name, sizeof(call->name));
-    lock->in_flight = work_pool_submit(pool, job, call, CLOCK_NEVER) == 0;
+    lock->in_flight = work_pool_submit(pool, &kind->job, call, CLOCK_NEVER) == 0;
     if (lock->in_flight)
         lock->pause_ms = 0;
     else
@@ -358,14 +311,14 @@ static void submit(struct lock *lock, struct work_pool *pool, const struct job *
 
 /* Namespace operations are done one at a time, and others of the mount want a place in their queue
  * too. */
-static void submit_name(struct lock *lock, const struct job *job, const struct lock_record *record,
-                        bool flag)
+static void submit_name(struct lock *lock, const struct call_kind *kind,
+                        const struct lock_record *record, bool flag)
 {
     struct locks *locks = lock->locks;
     if (locks->n_name_calls >= NAME_CALLS_MAX)
         lock->pause_ms = clock_now_ms() + FULL_PAUSE_MS;
     else
-        submit(lock, locks->options.names, job, record, flag);
+        submit(lock, locks->options.names, kind, record, flag);
     locks->n_name_calls += lock->in_flight;
 }
 
@@ -374,14 +327,14 @@ void lock_call_take(struct lock *lock)
     enum { LOOK_MS = 5 * 1000 };
     struct locks_options *options = &lock->locks->options;
     if (lock->fd < 0) {
-        submit_name(lock, &open_job, &lock->record, false);
+        submit_name(lock, &open_kind, &lock->record, false);
         return;
     }
     int64_t now_ms = clock_now_ms();
     bool look = now_ms >= lock->looked_ms; /* at who has it, if we do not get it */
     if (look)
         lock->looked_ms = now_ms + LOOK_MS;
-    submit(lock, options->calls, &take_job, &lock->record, look);
+    submit(lock, options->calls, &take_kind, &lock->record, look);
 }
 
 void lock_call_grant(struct lock *lock)
@@ -400,26 +353,26 @@ void lock_call_grant(struct lock *lock)
     snprintf(next.zone, sizeof(next.zone), "%s", options->zone);
     snprintf(next.purpose, sizeof(next.purpose), "%s", first ? first->purpose : "");
     if (lock->must_clean)
-        submit_name(lock, &grant_after_cleaning_job, &next, true);
+        submit_name(lock, &grant_after_cleaning_kind, &next, true);
     else
-        submit(lock, options->calls, &grant_job, &next, false);
+        submit(lock, options->calls, &grant_kind, &next, false);
 }
 
 void lock_call_prove(struct lock *lock)
 {
     lock->asked_ms = clock_now_ms();
-    submit(lock, lock->locks->options.proofs, &prove_job, &lock->record, false);
+    submit(lock, lock->locks->options.proofs, &prove_kind, &lock->record, false);
 }
 
 void lock_call_give_back(struct lock *lock)
 {
     struct lock_record clean = lock->record;
     clean.clean = true;
-    submit(lock, lock->locks->options.calls, &give_back_job,
+    submit(lock, lock->locks->options.calls, &give_back_kind,
            lock->write_back ? &clean : &lock->record, lock->write_back);
 }
 
 void lock_call_close(struct lock *lock)
 {
-    submit(lock, lock->locks->options.calls, &close_job, &lock->record, false);
+    submit(lock, lock->locks->options.calls, &close_kind, &lock->record, false);
 }
