@@ -29,29 +29,19 @@ struct api {
 
 /* ---- handlers ---- */
 
-static void reply_json(struct http_request *request, json_t *body)
-{
-    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    if (text)
-        http_reply(request, 200, "application/json", text, strlen(text));
-    else
-        http_error(request, 503, NULL, "no memory");
-}
-
 static void serve_healthz(struct api *api, struct http_request *request)
 {
-    reply_json(request, api_healthz_json(&api->from));
+    http_reply_json(request, api_healthz_json(&api->from));
 }
 
 static void serve_status(struct api *api, struct http_request *request)
 {
-    reply_json(request, api_status_json(&api->from));
+    http_reply_json(request, api_status_json(&api->from));
 }
 
 static void serve_config(struct api *api, struct http_request *request)
 {
-    reply_json(request, config_to_json(&settings_table, api->from.settings));
+    http_reply_json(request, config_to_json(&settings_table, api->from.settings));
 }
 
 static void serve_metrics(struct api *api, struct http_request *request)
@@ -68,7 +58,7 @@ static void serve_metrics(struct api *api, struct http_request *request)
 
 static void serve_metrics_json(struct api *api, struct http_request *request)
 {
-    reply_json(request, api_metrics_json(&api->from));
+    http_reply_json(request, api_metrics_json(&api->from));
 }
 
 static void serve_changes(struct api *api, struct http_request *request)

@@ -11,17 +11,6 @@
 #include "sidecar/locks.h"
 #include "sidecar/mounts.h"
 
-/* Takes body. */
-static void reply(struct http_request *request, json_t *body)
-{
-    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    if (text)
-        http_reply(request, 200, "application/json", text, strlen(text));
-    else
-        http_error(request, 503, NULL, "no memory");
-}
-
 json_t *api_lock_holder_json(const struct lock_record *holder)
 {
     char token[LOCK_TOKEN_TEXT], since[CLOCK_TEXT];
@@ -59,10 +48,10 @@ void api_lock_list_serve(const struct api_sources *from, struct http_request *re
         for (size_t n = 0; locks_view(locks, n, &view); n++)
             json_array_append_new(list, view_json(mounts_path(from->mounts, i), &view));
     }
-    reply(request,
-          json_pack("{s:o, s:i, s:i, s:I, s:I}", "locks", list, "held", (int)sum.held, "waiting",
-                    (int)sum.waiting, "budget", (json_int_t)from->settings->lock_max, "now_ms",
-                    (json_int_t)clock_now_ms()));
+    http_reply_json(request, json_pack("{s:o, s:i, s:i, s:I, s:I}", "locks", list, "held",
+                                       (int)sum.held, "waiting", (int)sum.waiting, "budget",
+                                       (json_int_t)from->settings->lock_max, "now_ms",
+                                       (json_int_t)clock_now_ms()));
 }
 
 /* ---- one, as its file says ---- */
@@ -93,10 +82,11 @@ static void on_looked(void *arg, int r, const struct lock_sight *sight, const st
     if (r < 0)
         http_error(request, 503, NULL, "%s", err->text);
     else
-        reply(request,
-              json_pack("{s:s, s:s, s:s, s:b, s:o}", "mount", looker->mount, "name", looker->name,
-                        "file", lock_name_path(looker->name, file), "taken", sight->taken, "record",
-                        sight->has_record ? record_json(&sight->record) : json_null()));
+        http_reply_json(request,
+                        json_pack("{s:s, s:s, s:s, s:b, s:o}", "mount", looker->mount, "name",
+                                  looker->name, "file", lock_name_path(looker->name, file), "taken",
+                                  sight->taken, "record",
+                                  sight->has_record ? record_json(&sight->record) : json_null()));
 }
 
 static void on_drained(void *arg) {}

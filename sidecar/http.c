@@ -196,6 +196,16 @@ bool http_stream_refused(struct http_request *request)
     return true;
 }
 
+void http_reply_json(struct http_request *request, json_t *body)
+{
+    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (text)
+        http_reply(request, 200, "application/json", text, strlen(text));
+    else
+        http_error(request, 503, NULL, "no memory");
+}
+
 void http_stream_begin(struct http_request *request, const char *type,
                        const struct http_stream_ops *ops, void *arg,
                        struct http_stream **ret_stream)

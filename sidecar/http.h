@@ -25,6 +25,7 @@
 #define SIDECAR_HTTP_H
 
 #include <event2/event.h>
+#include <jansson.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -62,6 +63,9 @@ void http_expire(struct http_server *server);
 
 void http_reply(struct http_request *request, int status, const char *type, const void *body,
                 size_t length);
+
+/* Takes the body; NULL is answered with 503: there was no memory for it. */
+void http_reply_json(struct http_request *request, json_t *body);
 
 /* {"code","message","hint"}; hint may be NULL. */
 void http_error(struct http_request *request, int status, const char *hint, const char *format, ...)
