@@ -1,10 +1,9 @@
 """storms on two hosts at once, faults every few seconds, checked after every 5,000 operations: make chaos-feed"""
 
-import os
 import random
-import time
 
 from harness.feedchaos import FAULTS, Chaos
+from harness.seeds import each_seed
 
 HOSTS = 2
 DEADLINE_S = 86400
@@ -12,13 +11,7 @@ ROUND, RATE, FAULTS_PER_ROUND = 5000, 100, 8
 
 
 def run(cluster):
-    seeds, operations = int(os.environ.get("SEEDS") or 1), int(os.environ.get("OPS") or 200000)
-    first = int(os.environ.get("SEED") or time.time())
-    with open(os.path.join(cluster.results_dir, "report"), "w", encoding="utf-8", buffering=1) as report:
-        for seed in range(first, first + seeds):
-            storm_of(cluster, seed, operations, report)
-            if seed < first + seeds - 1:
-                cluster.reset()
+    each_seed(cluster, 200000, lambda *storm: storm_of(cluster, *storm))
 
 
 def storm_of(cluster, seed, operations, report):

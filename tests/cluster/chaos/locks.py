@@ -1,10 +1,9 @@
 """locks on three hosts, faults one after the other, all checked after each round: make chaos-locks"""
 
-import os
 import random
-import time
 
 from harness.lockchaos import FAULTS, Chaos
+from harness.seeds import each_seed
 
 HOSTS = 3
 DEADLINE_S = 86400
@@ -12,13 +11,7 @@ ROUND, FAULTS_PER_ROUND = 500, 8
 
 
 def run(cluster):
-    seeds, granted = int(os.environ.get("SEEDS") or 1), int(os.environ.get("OPS") or 10000)
-    first = int(os.environ.get("SEED") or time.time())
-    with open(os.path.join(cluster.results_dir, "report"), "w", encoding="utf-8", buffering=1) as report:
-        for seed in range(first, first + seeds):
-            storm_of(cluster, seed, granted, report)
-            if seed < first + seeds - 1:
-                cluster.reset()
+    each_seed(cluster, 10000, lambda *storm: storm_of(cluster, *storm))
 
 
 def storm_of(cluster, seed, granted, report):
