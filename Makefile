@@ -92,7 +92,7 @@ endef
 $(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
 
 unit: all $(UNIT) fuzz-corpus ## run the unit tests
-	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-unit $(UNIT)
+	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-programs unit $(or $(UNIT_TIMEOUT),120) $(UNIT)
 
 # ---- fuzzing: tests/fuzz/driver.h says what a target is ----
 FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -131,7 +131,7 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/lib.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
 
 integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
-	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-integration
+	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
 
 model: ## check the models in docs/models with spin
 	$(Q)BUILD=$(BUILD) tests/model

@@ -41,13 +41,14 @@ class Server:
                 with outer.lock:
                     outer.running += 1
                     outer.most = max(outer.most, outer.running)
+                    status = outer.status  # as it was before the test could see the request
                     outer.requests.append((time.monotonic(), self.path, json.loads(body)))
                 wait_for(lambda: outer.status is not None or outer.closed, "nobody set a status")
                 time.sleep(outer.takes_s)
                 with outer.lock:
                     outer.running -= 1
                 with contextlib.suppress(OSError):
-                    self.send_response(outer.status or 200)
+                    self.send_response(status or outer.status or 200)
                     self.end_headers()
                     self.wfile.write(b"x" * 1000)
 
