@@ -1,12 +1,14 @@
 /*
- * test_hook: leaves out one safeguard, so that a test can show that it would notice.
+ * test_hook: leaves out one safeguard, so that a test can show that it would notice; or kills the
+ * program between two steps, so that a test can show that the next one goes on from there.
  *
  *     if (!test_hook_omits("fsync"))
  *         r = fdatasync(fd);
+ *     test_hook_step("publish", 3);
  *
  * Only a build with HOOKS=1 can do that: there EFS_SIDECAR_OMIT=NAME,NAME in the environment says
- * which. In every other build the answer is a constant and the name is not even in the program.
- * Threads: safe.
+ * which safeguards, and EFS_SIDECAR_KILL_AT=publish.3 where SIGKILL comes. In every other build the
+ * answer is a constant and the names are not even in the program. Threads: safe.
  */
 #ifndef LIB_TEST_HOOK_H
 #define LIB_TEST_HOOK_H
@@ -14,8 +16,11 @@
 #include <stdbool.h>
 
 #ifdef TEST_HOOKS
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static inline bool test_hook_omits(const char *safeguard)
 {
@@ -27,13 +32,23 @@ static inline bool test_hook_omits(const char *safeguard)
     return false;
 }
 
-/* The variable is no setting. */
+static inline void test_hook_step(const char *work, unsigned step)
+{
+    const char *wanted = getenv("EFS_SIDECAR_KILL_AT");
+    char here[64];
+    snprintf(here, sizeof(here), "%s.%u", work, step);
+    if (wanted && strcmp(wanted, here) == 0)
+        kill(getpid(), SIGKILL);
+}
+
+/* The variables are no settings. */
 static inline bool test_hook_is_variable(const char *name)
 {
-    return strcmp(name, "EFS_SIDECAR_OMIT") == 0;
+    return strcmp(name, "EFS_SIDECAR_OMIT") == 0 || strcmp(name, "EFS_SIDECAR_KILL_AT") == 0;
 }
 #else
 #define test_hook_omits(safeguard)  false
+#define test_hook_step(work, step)  ((void)0)
 #define test_hook_is_variable(name) false
 #endif
 

@@ -23,6 +23,11 @@
 #define LAYOUT_MEMBERS  "members" /* SLOT.json: what people read; nothing is decided from it */
 #define LAYOUT_CANARIES "canary"  /* one small file per task, written to see whether that works */
 
+/* In a task's write directory. */
+#define LAYOUT_OWNER  ".owner"  /* see owner.h */
+#define LAYOUT_STAGED ".stage"  /* copies that are being published: never the only one */
+#define LAYOUT_CLAIMS ".claims" /* SLOT-EPOCH/: what the task works on */
+
 enum { LAYOUT_DIR_MODE = 02770, LAYOUT_FILE_MODE = 0660 };
 
 /* Give the other members their rights to what fd has open. Only its owner can; for everybody else
