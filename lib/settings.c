@@ -113,6 +113,11 @@ static const struct setting table[] = {
     {"lock.max", SETTING_COUNT, SIDE, AT(lock_max), "512", 1, 4000, NULL,
      "The most locks of a mount that this task holds or waits for at once"},
 
+    {"claim.max_attempts", SETTING_COUNT, SIDE, AT(claim_max_attempts), "5", 1, 1000, NULL,
+     "How often work on a claimed file may fail before it goes to the directory .dead of its "
+     "queue; "
+     "the death of a task that worked on it counts"},
+
     {"watch.enabled", SETTING_BOOL, SIDE, AT(watch_enabled), "true", 0, 0, NULL,
      "Watch for changes (not in the observe profile)"},
     {"watch.paths", SETTING_NAMES, SIDE | WATCH, AT(watch_paths), "", 0, CONFIG_NAMES_MAX, NULL,

@@ -58,6 +58,7 @@ struct settings {
     int64_t feed_memory_bytes, feed_segment_bytes, feed_segments;
     int64_t scan_interval_ms, scan_rate, scan_max_entries;
     int64_t lock_proof_interval_ms, lock_max;
+    int64_t claim_max_attempts;
     int64_t feed_poll_ms, feed_poll_idle_ms, feed_idle_after_ms;
 
     /* reactions */

@@ -52,8 +52,8 @@ struct watch {
     int status_length;
 };
 
-static const char *const always_excluded[] = {".efs-sidecar", LAYOUT_STAGE,
-                                              LAYOUT_PROBE_PREFIX "*"};
+static const char *const always_excluded[] = {".efs-sidecar", LAYOUT_STAGE, LAYOUT_PROBE_PREFIX "*",
+                                              LAYOUT_CLAIMS,  LAYOUT_RETRY, LAYOUT_DEAD};
 
 static int answer(struct watch *w, const struct watch_announced *announced)
 {

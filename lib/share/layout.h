@@ -28,6 +28,10 @@
 #define LAYOUT_STAGED ".stage"  /* copies that are being published: never the only one */
 #define LAYOUT_CLAIMS ".claims" /* SLOT-EPOCH/: what the task works on */
 
+/* In a directory that files are claimed from; see docs/protocols/claims.md. */
+#define LAYOUT_RETRY ".retry" /* given back */
+#define LAYOUT_DEAD  ".dead"  /* failed too often */
+
 enum { LAYOUT_DIR_MODE = 02770, LAYOUT_FILE_MODE = 0660 };
 
 /* Give the other members their rights to what fd has open. Only its owner can; for everybody else
