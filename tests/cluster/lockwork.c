@@ -10,39 +10,21 @@
  *					of each pair
  *	lockwork flocks FILE COUNT	the same with flock(2)
  *
- * A sign of life is "KIND TICKS BOOT_US TICKS NAME TOKEN PID": KIND is E (enter), B (beat) or L
- * (leave); the time stamp counter of the machine on which all kernels run is read before and after
- * this kernel's CLOCK_BOOTTIME. It says when this process ran, whenever the line arrives.
+ * Signs of life (sign.h) are of the kinds E (enter), B (beat) and L (leave).
  */
+#include "tests/cluster/sign.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#include <x86intrin.h>
 
-enum { BEAT_MS = 40, REFUSED_PAUSE_MS = 300 };
-
-static int64_t boot_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
-
-static void nap(int64_t ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
+enum { REFUSED_PAUSE_MS = 300 };
 
 static void fail(const char *what)
 {
@@ -65,16 +47,8 @@ static int64_t number(const char *text)
 
 static void sign(char kind)
 {
-    char line[512];
     const char *name = getenv("EFS_LOCK_NAME"), *token = getenv("EFS_LOCK_TOKEN");
-    uint64_t before = __rdtsc();
-    int64_t us = boot_us();
-    uint64_t after = __rdtsc();
-    int length =
-        snprintf(line, sizeof(line), "%c %" PRIu64 " %" PRId64 " %" PRIu64 " %s %s %d\n", kind,
-                 before, us, after, name ? name : "-", token ? token : "-", (int)getpid());
-    if (write(STDOUT_FILENO, line, (size_t)length) != length)
-        exit(3);
+    sign_write(STDOUT_FILENO, "", kind, name ? name : "-", token ? token : "-");
 }
 
 static int hold(int64_t ms, bool stubborn)
@@ -96,14 +70,6 @@ static int hold(int64_t ms, bool stubborn)
 }
 
 /* ---- who wants locks ---- */
-
-static uint64_t next_random(uint64_t *state) /* xorshift64 */
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
 
 static int run(uint64_t seed, int64_t count, int64_t hold_ms, char **names, int n_names)
 {

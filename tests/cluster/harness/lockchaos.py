@@ -12,22 +12,19 @@ it lasts; half of them do not heed SIGTERM, some are a child of what efsctl star
 leaves by their standard output: it is not on the share, and outlives their host.
 """
 
-import collections
 import os
-import random
 import re
 import time
 
-from . import feed
+from . import chaos
+from .chaos import HOST_FAULTS, PAST_VALID_S, Fault, nothing
 from .errors import Failure, check
-from .feedview import Ticks
-from .locks import FENCE_S, LEASE_S, SETTINGS, VALID_S, Command
+from .locks import Command
 from .lockview import History
 
 NAMES = [f"lock{i}" for i in range(12)]
 WORKERS, HOLD_MS = 3, 60
 VICTIMS_WAIT_S = 25
-READY_S = 90
 LAST_TURN_S = 90  # the death of a host, the fence, and those who wait before
 
 
@@ -46,39 +43,22 @@ class Victim(Command):
         return self.run and int(self.host.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], check=False).stdout.strip() or 0)
 
 
-class Member:
+class Member(chaos.Member):
     """A host with a sidecar and workers."""
 
-    def __init__(self, chaos, number):
-        self.chaos, self.host = chaos, chaos.cluster.host(number)
-        self.sidecar = None
+    def __init__(self, storm, number):
+        super().__init__(storm, number)
         self.workers, self.past_workers, self.victims, self.former = [], [], [], []
-        self.lives, self.fence_waits = 0, {}  # of each of its sidecars
-        self.fault = self.fault_since = self.heal_at = None
+        self.fence_waits = {}  # of each of its sidecars
 
     def boot(self):
         self.collect()
         self.workers, self.past_workers, self.victims, self.former = [], [], [], []
-        self.lives += 1
-        self.host.mount()
-        self.start_sidecar()
-
-    def life(self):
-        return f"{self.host.name} life {self.lives}"
-
-    def start_sidecar(self):
-        self.sidecar = self.host.spawn(f"exec {self.chaos.program} --task-name={self.host.name} {feed.INTERVALS} {SETTINGS} /mnt/data",
-                                       env=self.chaos.env)
+        super().boot()
 
     def supervise(self):
-        if not self.host.alive() or self.host.stopped:
-            return
-        code = self.sidecar.poll()
-        if code is not None:
-            if code != -9:
-                self.chaos.problems.append(f"efs-sidecar on {self.host.name} ended with {code}: {self.sidecar.stderr[-500:]}")
-            self.start_sidecar()
-        if not self.workers and self.chaos.working:
+        super().supervise()
+        if self.is_up() and not self.workers and self.chaos.working:
             for _ in range(WORKERS):
                 seed = str(self.chaos.random.randrange(1, 1 << 40))
                 self.workers.append(self.host.spawn(["lockwork", "run", seed, "0", str(HOLD_MS)] + NAMES))
@@ -89,9 +69,6 @@ class Member:
             worker.signal(9)
         self.past_workers += self.workers
         self.workers = []
-
-    def gives_out_locks(self):
-        return self.host.run(["efsctl", "lock", "--try", f"of-{self.host.name}", "--", "true"], check=False).rc == 0
 
     def collect(self):
         for process in self.workers + self.past_workers:
@@ -116,7 +93,7 @@ class Member:
     def signal_sidecar(self, name):
         if name == "KILL":
             self.count_fence_waits()
-        self.host.run(["kill", f"-{name}", str(self.sidecar.pid)], check=False)
+        super().signal_sidecar(name)
 
     def take(self, names):
         """A victim under each of these locks, as far as they can be had soon. A host that was cut off may refuse at first."""
@@ -139,7 +116,14 @@ class Member:
         for pid in filter(None, [whom(victim) for victim in self.victims]):
             self.host.run(["kill", f"-{name}", str(pid)], check=False)
 
-    def let_go(self):
+    def before_fault(self, fault):
+        names, rest = self.chaos.names[:fault.victims], self.chaos.names[fault.victims:]
+        self.chaos.names = rest + names
+        self.take(names)
+        running = [v.run for v in self.victims if v.run]
+        return ", ".join(map(str, running)), {(run.name, run.token) for run in running}
+
+    def after_fault(self):
         """The victims that are left end; what they still say is heard."""
         if self.host.alive():
             for victim in self.victims:
@@ -150,11 +134,7 @@ class Member:
 
     def kill_host(self):
         self.count_fence_waits()
-        self.host.kill()
-
-    def boot_host(self):
-        self.host.boot()
-        self.boot()
+        super().kill_host()
 
     def freeze(self):
         """The command, and nobody is left who could prove its lock."""
@@ -166,15 +146,6 @@ class Member:
         self.signal_sidecar("KILL")
 
 
-def nothing(_member):
-    pass
-
-
-# begin(member), seconds until heal(member), how many locks its victims have, and what cannot be proven from then on: all that the
-# host holds ("host"), what the victims hold ("victims"), or nothing that a check follows from
-Fault = collections.namedtuple("Fault", "begin seconds heal victims unproven")
-PAST_VALID_S, PAST_LEASE_S = VALID_S + 2, LEASE_S + 3
-
 FAULTS = {
     "kill_command": Fault(lambda m: m.signal_victims("KILL", Victim.command), 0.5, nothing, 1, None),
     "term_efsctl": Fault(lambda m: m.signal_victims("TERM", Victim.efsctl), 0.5, nothing, 1, None),
@@ -182,98 +153,19 @@ FAULTS = {
     "kill_guard": Fault(lambda m: m.signal_victims("KILL", Victim.guard), 0.5, nothing, 1, None),
     "stop_efsctl": Fault(lambda m: m.signal_victims("STOP", Victim.efsctl), PAST_VALID_S,
                          lambda m: m.signal_victims("CONT", Victim.efsctl), 2, "victims"),
-    "kill_sidecar": Fault(lambda m: m.signal_sidecar("KILL"), 1, nothing, 3, "host"),
-    "stop_sidecar": Fault(lambda m: m.signal_sidecar("STOP"), PAST_VALID_S, lambda m: m.signal_sidecar("CONT"), 2, "host"),
     "freeze_command": Fault(Member.freeze, PAST_VALID_S, nothing, 3, "host"),
     "freeze_guard": Fault(Member.freeze_guard, PAST_VALID_S, nothing, 3, "host"),
-    "kill_host": Fault(Member.kill_host, 1, Member.boot_host, 3, None),
-    "stop_host": Fault(lambda m: m.host.stop(), LEASE_S + FENCE_S + 3, lambda m: m.host.cont(), 3, "host"),
-    "cut": Fault(lambda m: m.host.link_down(), 4, lambda m: m.host.link_up(), 2, None),
-    "cut_long": Fault(lambda m: m.host.link_down(), PAST_LEASE_S, lambda m: m.host.link_up(), 3, "host"),
-    "restart_server": Fault(lambda m: m.host.cluster.server.restart_nfsd(), 1, nothing, 2, None),
+    **HOST_FAULTS,
 }
 
 
-class Chaos:
+class Chaos(chaos.Chaos):
     def __init__(self, cluster, hosts=3, seed=1, omit=None):
-        """omit: with a sidecar that leaves out this safeguard (lib/test_hook.h)."""
-        self.cluster, self.seed = cluster, seed
-        self.env = {"EFS_SIDECAR_OMIT": omit} if omit else None
-        self.program = f"{cluster.build}-hooks/efs-sidecar" if omit else "efs-sidecar"
-        self.random = random.Random(seed)
-        self.history, self.problems, self.done = History(), [], collections.Counter()
-        self.ticks = Ticks(cluster)
-        self.members = [Member(self, n + 1) for n in range(hosts)]
+        super().__init__(cluster, Member, History(), FAULTS, hosts, seed, omit)
         self.names = list(NAMES)  # those whose last fault is longest ago come first
         self.random.shuffle(self.names)
-        self.working, self.stubborn = False, 0.5
+        self.stubborn = 0.5
         self.signs = open(os.path.join(cluster.results_dir, "signs"), "a", encoding="utf-8", buffering=1)
-
-    def start(self, working=True):
-        for member in self.members:
-            member.boot()
-        for member in self.members:
-            self.cluster.wait_until(member.gives_out_locks, 60, f"{member.host.name} gives out locks")
-        self.working, self.began = working, time.monotonic()
-
-    def pause(self, seconds):
-        end = time.monotonic() + seconds
-        while True:
-            for member in self.members:
-                if member.fault and time.monotonic() >= member.heal_at:
-                    self.heal(member)
-                member.supervise()
-                member.collect()
-            if time.monotonic() >= end:
-                return
-            time.sleep(0.1)
-
-    # -- faults --
-
-    def faults(self, names):
-        """One after the other begins; one host is always left alone."""
-        for name in names:
-            self.fault(name, self.next_member())
-        while any(m.fault for m in self.members):
-            self.pause(0.1)
-
-    def next_member(self):
-        order = self.random.sample(self.members, len(self.members))
-        end = time.monotonic() + READY_S
-        while True:
-            self.pause(0.1)
-            free = [m for m in order if not m.fault]
-            ready = next((m for m in free if m.gives_out_locks()), None) if len(free) > 1 else None
-            if ready:
-                return ready
-            check(time.monotonic() < end, f"seed {self.seed}: no host gives out locks within {READY_S} s after {dict(self.done)}")
-
-    def fault(self, name, member):
-        fault = FAULTS[name]
-        locks, self.names = self.names[:fault.victims], self.names[fault.victims:] + self.names[:fault.victims]
-        member.take(locks)
-        self.cluster.log(f"FAULT {name} on {member.host.name}: {', '.join(str(v.run) for v in member.victims if v.run)}")
-        self.done[name] += 1
-        before = self.now()
-        fault.begin(member)
-        after = self.now()
-        if fault.unproven:
-            only = None if fault.unproven == "host" else {(v.run.name, v.run.token) for v in member.victims if v.run}
-            self.history.unproven(member.life(), after, VALID_S * 1000, name, only)
-        member.fault, member.fault_since, member.heal_at = fault, before, time.monotonic() + fault.seconds
-
-    def heal(self, member):
-        fault, member.fault = member.fault, None
-        if member.host.stopped:
-            self.history.frozen(member.life(), member.fault_since, self.now())
-        fault.heal(member)
-        member.let_go()
-
-    def now(self):
-        """By the counter that all machines share."""
-        return self.ticks.read()[0]
-
-    # -- the end --
 
     def granted(self):
         return len(self.history.runs)
@@ -308,8 +200,7 @@ class Chaos:
         return self.problems + self.history.problems(self.ticks.ms(1))
 
     def check(self):
-        found = self.verdict()
-        check(not found, f"seed {self.seed}, after {self.granted()} acquisitions and {dict(self.done)}: {len(found)} problems: " + "; ".join(found[:8]))
+        self.fail_if(self.verdict(), f"{self.granted()} acquisitions")
 
     def report(self):
         history = self.history
