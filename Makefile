@@ -147,8 +147,12 @@ chaos-locks: all cluster-tools ## locks on three hosts with everything killed, c
 	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos-locks tests/cluster/chaos/locks.py
 	$(Q)cat $(BUILD)/chaos-locks/locks/report
 
+chaos-queue: all cluster-tools ## uploads, publish, claims on three hosts with everything killed, cut and frozen: SEEDS=1 OPS=100000, first seed SEED
+	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos-queue tests/cluster/chaos/queue.py
+	$(Q)cat $(BUILD)/chaos-queue/queue/report
+
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
-CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfsprobe storm uml-xstate.so)
+CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfsprobe queuework storm uml-xstate.so)
 CLUSTER_ARGS  ?=
 
 cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
@@ -165,6 +169,7 @@ $(BUILD)/tests/cluster-agent: $(call obj,tests/cluster/agent.c)
 $(BUILD)/tests/feedtail: $(call obj,tests/cluster/feedtail.c)
 $(BUILD)/tests/lockwork: $(call obj,tests/cluster/lockwork.c)
 $(BUILD)/tests/nfsprobe: $(call obj,tests/cluster/nfsprobe.c)
+$(BUILD)/tests/queuework: $(call obj,tests/cluster/queuework.c)
 $(BUILD)/tests/storm: $(call obj,tests/cluster/storm.c)
 $(CLUSTER_TOOLS): override SAN := # the programs under test are sanitized, not the tools
 $(BUILD)/tests/uml-xstate.so: EXTRA_CFLAGS += -fPIC
@@ -280,4 +285,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-feed chaos-locks fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools

@@ -174,8 +174,8 @@ static void recover(const char *dir, const char *queue)
     if (!stream)
         fail(dir);
     while ((entry = readdir(stream))) {
-        char path[PATH_BYTES], name[NAME_BYTES];
-        uint64_t digest;
+        char path[PATH_BYTES], name[NAME_BYTES] = "";
+        uint64_t digest = 0;
         size_t length = strlen(entry->d_name);
         if (length < sizeof(part) || strcmp(entry->d_name + length - strlen(part), part) != 0)
             continue;
