@@ -62,6 +62,8 @@ $(BUILD)/lib.a: $(call obj,$(LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(BUILD)/obj/cli/taskdef_template.o: task-def/template.json # the assembler includes it
+
 define program_archive
 $(BUILD)/$(1).a: $(call obj,$(filter-out $(1)/main.c,$(sort $(wildcard $(1)/*.c))))
 	$$(call say,AR,$$@)
@@ -256,6 +258,9 @@ man: $(MAN_TABLES) ## put the settings into the manual pages, the metrics into d
 man-check: $(MAN_TABLES) ## fail when a document differs from the programs' tables
 	$(Q)docs/man/update --check $(abspath $(MAN_TABLES))
 
+task-def: $(BUILD)/efsctl ## make the task definitions with efsctl taskdef add
+	$(Q)task-def/update $(BUILD)/efsctl
+
 # efsctl-static is for application images: /usr/local/lib/efs-sidecar/efsctl.
 INSTALL_DIRS = $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/efs-sidecar share/doc/efs-sidecar share/man/man1 share/man/man8)
 install: all ## install below $(DESTDIR)$(PREFIX)
@@ -285,4 +290,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools

@@ -12,6 +12,7 @@
 #include "cli/metrics.h"
 #include "cli/state.h"
 #include "cli/status.h"
+#include "cli/taskdef.h"
 #include "cli/top.h"
 #include "cli/watch.h"
 #include "lib/json.h"
@@ -133,6 +134,18 @@ static const struct command commands[] = {
       {"root", "DIR", "reset: the mounted directory that it coordinates [the one it lies in]"},
       {"file-system", "ID", "reset: fs-... of that directory, if it is to be checked"}},
      state_run},
+    {"taskdef",
+     "add FILE",
+     2,
+     "puts efs-init and efs-sidecar into an ECS task definition (- is stdin), and prints it",
+     {{"image", "IMAGE", "efs-sidecar's image in your registry"},
+      {"profile", "NAME", "gate (no sidecar), observe, coordinate or cache [coordinate]"},
+      {"state", "FSAP_ID", "the state on a volume of its own, through this access point"},
+      {"user", "UID:GID", "who they run as [1000:1000]"},
+      {"cluster", "NAME", "a dimension of the metrics"},
+      {"service", "NAME", "another [the family]"},
+      {"exec", NULL, "volumes for ECS Exec where the root file system is read-only"}},
+     taskdef_run},
     {"version", "", 0, "the version of efsctl", {{0}}, version_run},
 };
 

@@ -7,11 +7,18 @@ import os
 import subprocess
 import threading
 
+from awslib import own_network
+from motolib import Moto, aws
 from watchlib import BUILD, check, run
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-FILES = sorted(glob.glob(os.path.join(HERE, "../../task-def/*.json")))
-FARGATE_MAX_S = 120
+FOLDER = os.path.join(HERE, "../../task-def")
+FILES = [f for f in sorted(glob.glob(os.path.join(FOLDER, "*.json"))) if not f.endswith("/template.json")]
+FARGATE_SPOT_MAX_S = 110
+GATE, SIDECAR = "efs-init", "efs-sidecar"
+# the profile: is the sidecar essential, what the app waits for
+PROFILES = {None: (None, {GATE: "SUCCESS"}), "observe": (False, {GATE: "SUCCESS", SIDECAR: "START"}),
+            "coordinate": (True, {GATE: "SUCCESS", SIDECAR: "HEALTHY"}), "cache": (True, {GATE: "SUCCESS", SIDECAR: "HEALTHY"})}
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -59,8 +66,124 @@ def client_accepts(root):
         server.server_close()
 
 
+def made_by_efsctl(_):
+    """each file is what `efsctl taskdef add` makes of an app's"""
+    done = subprocess.run([os.path.join(FOLDER, "update"), os.path.join(BUILD, "efsctl"), "--check"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    check(done.returncode == 0 and done.stderr == "", done.stderr)
+
+
+def contains(kept, wanted):
+    """Is all of wanted in it? AWS fills in defaults."""
+    if isinstance(wanted, dict):
+        return all(key in kept and contains(kept[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return len(kept) == len(wanted) and all(map(contains, kept, wanted))
+    return kept == wanted
+
+
+def moto_keeps(_):
+    """what moto_server registered is what the file says"""
+    with Moto():
+        for path in FILES:
+            aws("ecs", "register-task-definition", "--cli-input-json", "file://" + path)
+            with open(path, encoding="utf-8") as file:
+                wanted = json.load(file)
+            kept = aws("ecs", "describe-task-definition", "--task-definition", wanted["family"])["taskDefinition"]
+            check(contains(kept, wanted), f"{path}: it is kept as {kept}")
+
+
+def add(definition, *options, text=None):
+    return subprocess.run([os.path.join(BUILD, "efsctl"), "taskdef", "add", "--image=example.com/efs-sidecar:1", *options, "-"],
+                          input=text if text is not None else json.dumps(definition), capture_output=True, text=True, timeout=10,
+                          check=False)
+
+
+def app_definition(name="fargate"):
+    with open(os.path.join(FOLDER, "app", name + ".json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def described(_):
+    """the answer of describe-task-definition is taken, and what comes out can be registered; what the app had stays"""
+    with Moto():
+        definition = app_definition()
+        definition["containerDefinitions"].append({"name": "cron", "image": "cron:1", "essential": False, "memory": 64})
+        definition["containerDefinitions"][0]["dependsOn"] = [{"containerName": "cron", "condition": "START"}]
+        aws("ecs", "register-task-definition", "--cli-input-json", json.dumps(definition))
+        answer = aws("ecs", "describe-task-definition", "--task-definition", "web")
+        done = add(answer, "--profile=observe", "--user=33:33", "--cluster=c", "--service=s")
+        check(done.returncode == 0 and done.stderr == "", done.stderr)
+        aws("ecs", "register-task-definition", "--cli-input-json", done.stdout)
+    made = {c["name"]: c for c in json.loads(done.stdout)["containerDefinitions"]}
+    check(list(made) == [GATE, SIDECAR, "app", "cron"], list(made))
+    check([d["containerName"] for d in made["app"]["dependsOn"]] == ["cron", GATE, SIDECAR], made["app"]["dependsOn"])
+    check("dependsOn" not in made["cron"] and len(made["cron"].get("mountPoints", [])) == 0, f"cron mounts no EFS: {made['cron']}")
+    check(made[GATE]["user"] == made[SIDECAR]["user"] == "33:33", "user")
+    variables = {v["name"]: v["value"] for v in made[SIDECAR]["environment"]}
+    check((variables["EFS_SIDECAR_CLUSTER"], variables["EFS_SIDECAR_SERVICE"]) == ("c", "s"), variables)
+
+
+def edit(change):
+    definition = app_definition()
+    change(definition, definition["containerDefinitions"][0], definition["volumes"][0])
+    return definition
+
+
+def two_at_one_path(definition, app, _volume):
+    other = json.loads(json.dumps(app))
+    other["name"] = "other"
+    other["mountPoints"] = [{"sourceVolume": "shared-config", "containerPath": "/uploads"}]
+    definition["containerDefinitions"].append(other)
+
+
+def refused(_):
+    """what ECS would refuse or what cannot work is refused, with the name of what is wrong"""
+    cases = [
+        (lambda d, a, v: a.update(name="efs-init"), [], "has a container efs-init"),
+        (lambda d, a, v: a.update(mountPoints=[]), [], "no container mounts an EFS volume"),
+        (lambda d, a, v: d["volumes"].append({"name": "run"}), [], '"run"'),
+        (lambda d, a, v: a["mountPoints"].append({"sourceVolume": "x", "containerPath": "/run/efs-sidecar"}), [],
+         "container app mounts something at /run/efs-sidecar"),
+        (lambda d, a, v: a["mountPoints"][0].update(containerPath="/a,b"), [], '"/a,b" of volume uploads'),
+        (two_at_one_path, [], "uploads and shared-config are both mounted at /uploads"),
+        (lambda d, a, v: a.update(cpu=512), [], "add up to 544 with efs-sidecar's, the task has 512"),
+        (lambda d, a, v: a.update(memoryReservation=1000), [], "reserve 1096 MiB with efs-sidecar, the task has 1024"),
+        (lambda d, a, v: None, ["--profile=caching"], '"caching" is none of'),
+        (lambda d, a, v: None, ["--profile=gate", "--state=fsap-0123456789abcdef2"], "gate has no state"),
+    ]
+    for change, options, words in cases:
+        done = add(edit(change), *options)
+        check(done.returncode == 1 and done.stdout == "" and words in done.stderr, f"{words}: {done}")
+    for text, words in (("", "line 1"), ("[]", "object"), ('{"a":1,"a":2}', "duplicate"), (" " * (1 << 20) + "{}", "larger than 1 MiB")):
+        done = add(None, text=text)
+        check(done.returncode == 1 and words in done.stderr, f"{words}: {done.stderr}")
+
+
+def warned(_):
+    """what ECS takes but is probably not meant is said, and the definition is made all the same"""
+    def plain(_definition, _app, volume):
+        volume["efsVolumeConfiguration"] = {"fileSystemId": "fs-0123456789abcdef0"}
+
+    cases = [
+        (plain, ["uploads: transitEncryption", "uploads: authorizationConfig.iam", "uploads has no access point"]),
+        (lambda d, a, v: a.update(stopTimeout=100), ["app: its stopTimeout of 100 s and efs-sidecar's of 30 s"]),
+        (lambda d, a, v: a.pop("logConfiguration"), ["app has no logConfiguration"]),
+        (lambda d, a, v: d.pop("taskRoleArn"), ["no taskRoleArn"]),
+        (lambda d, a, v: d.update(requiresCompatibilities=["EC2"]), ["networkMode is awsvpc"]),
+        (lambda d, a, v: a.update(environment=[{"name": "LD_PRELOAD", "value": "x.so"}]), ["app sets LD_PRELOAD itself"]),
+    ]
+    for change, words in cases:
+        done = add(edit(change), "--profile=cache", "--state=fsap-0123456789abcdef2")
+        lines = done.stderr.splitlines()
+        check(done.returncode == 0 and json.loads(done.stdout), done.stderr)
+        check(len(lines) == len(words) and all(w in line for w, line in zip(words, lines)), f"{words}: {done.stderr}")
+    done = add(app_definition(), "--cluster=c")
+    check("without --state" in done.stderr, done.stderr)
+
+
 def definitions():
-    check(FILES, "no task definitions")
+    check(len(FILES) > 3, "no task definitions")
     for path in FILES:
         with open(path, encoding="utf-8") as file:
             definition = json.load(file)
@@ -68,12 +191,14 @@ def definitions():
 
 
 def references(_):
-    """volumes and containers that are referred to exist; each container mounts the run directory"""
+    """volumes and containers that are referred to exist; each container mounts the run directory, the app read-only"""
     for name, definition, containers in definitions():
         volumes = {v["name"] for v in definition["volumes"]}
+        check(len(volumes) == len(definition["volumes"]), f"{name}: two volumes of one name")
         for container in containers.values():
             mounts = {m["containerPath"]: m for m in container["mountPoints"]}
-            check("/run/efs-sidecar" in mounts, f"{name}: {container['name']} lacks the run directory")
+            check(len(mounts) == len(container["mountPoints"]), f"{name}: {container['name']} mounts two at one path")
+            check(mounts["/run/efs-sidecar"]["readOnly"] == (container["name"] == "app"), f"{name}: {container['name']}: run directory")
             for mount in mounts.values():
                 check(mount["sourceVolume"] in volumes, f"{name}: no volume {mount['sourceVolume']}")
             for depends in container.get("dependsOn", []):
@@ -82,6 +207,15 @@ def references(_):
                 check(depends["condition"] != "HEALTHY" or "healthCheck" in other, f"{name}: {other['name']} has no healthCheck")
                 check(depends["condition"] != "SUCCESS" or not other.get("essential", True),
                       f"{name}: {other['name']} ends, so it must not be essential")
+
+
+def hardened(_):
+    """nobody is root, has a capability or a root file system that can be written"""
+    for name, _definition, containers in definitions():
+        for container in containers.values():
+            check(int(container["user"].split(":")[0]) > 0, f"{name}: {container['name']} is root")
+            check(container["readonlyRootFilesystem"] is True, f"{name}: {container['name']}: readonlyRootFilesystem")
+            check(container["linuxParameters"]["capabilities"] == {"drop": ["ALL"]}, f"{name}: {container['name']}: capabilities")
 
 
 def efs_volumes(_):
@@ -96,20 +230,40 @@ def efs_volumes(_):
 
 
 def order_and_times(_):
-    """the app waits for gate and sidecar; it stops before the sidecar, both within Fargate's 120 s"""
+    """the app waits for what its profile has; it stops before the sidecar, both within the time that Fargate Spot leaves"""
     for name, _definition, containers in definitions():
-        app, sidecar = containers["app"], containers["efs-sidecar"]
-        waits = {d["containerName"]: d["condition"] for d in app["dependsOn"]}
-        check(waits == {"efs-init": "SUCCESS", "efs-sidecar": "HEALTHY"}, f"{name}: the app depends on {waits}")
-        check(app["stopTimeout"] + sidecar["stopTimeout"] <= FARGATE_MAX_S, f"{name}: stop timeouts")
+        app, gate, sidecar = containers["app"], containers[GATE], containers.get(SIDECAR)
+        profile = sidecar and {v["name"]: v["value"] for v in sidecar["environment"]}["EFS_SIDECAR_PROFILE"]
+        essential, waits = PROFILES[profile]
+        check({d["containerName"]: d["condition"] for d in app["dependsOn"]} == waits, f"{name}: the app depends on {app['dependsOn']}")
+        check(gate["essential"] is False and gate["startTimeout"] > 20, f"{name}: the gate gives up after 20 s by itself")
+        check(gate["logConfiguration"]["options"]["mode"] == "blocking", f"{name}: the gate's last line may be dropped")
+        if not sidecar:
+            continue
+        check(sidecar["essential"] is essential, f"{name}: essential")
+        check(app["stopTimeout"] + sidecar["stopTimeout"] <= FARGATE_SPOT_MAX_S, f"{name}: stop timeouts")
         check(sidecar["healthCheck"]["command"][0] == "CMD", f"{name}: the health check wants a shell")
         check(sidecar["healthCheck"]["timeout"] > 3, f"{name}: efsctl health waits 3 s")
+        check(sidecar["restartPolicy"]["restartAttemptPeriod"] >= 60, f"{name}: ECS refuses less")
+
+
+def exec_volumes(_):
+    """for ECS Exec each container has folders of its own for the agent"""
+    _name, definition, containers = next(d for d in definitions() if d[0] == "exec.json")
+    used = []
+    for container in containers.values():
+        mounts = {m["containerPath"]: m for m in container["mountPoints"]}
+        for path in ("/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"):
+            check(mounts[path]["readOnly"] is False, f"{container['name']}: {path}")
+            used.append(mounts[path]["sourceVolume"])
+    check(len(used) == len(set(used)) == 9, used)
+    check(all("efsVolumeConfiguration" not in v for v in definition["volumes"] if v["name"] in used), "they are the task's own")
 
 
 def settings(_):
     """the programs take the settings of their containers"""
     for name, _definition, containers in definitions():
-        for program in ("efs-init", "efs-sidecar"):
+        for program in {GATE, SIDECAR} & containers.keys():
             variables = {v["name"]: v["value"] for v in containers[program]["environment"]}
             check(containers[program]["command"] == [program], f"{name}: command of {program}")
             env = {k: v for k, v in os.environ.items() if not k.startswith("EFS_SIDECAR_")}
@@ -119,9 +273,12 @@ def settings(_):
             for mount in variables["EFS_SIDECAR_MOUNTS"].split(","):
                 path = mount.split("=")[0]
                 check(path in {m["containerPath"] for m in containers[program]["mountPoints"]}, f"{name}: {program} lacks {path}")
-        timeout = {v["name"]: v["value"] for v in containers["efs-sidecar"]["environment"]}["EFS_SIDECAR_STOP_TIMEOUT"]
-        check(timeout == f"{containers['efs-sidecar']['stopTimeout']}s", f"{name}: the sidecar is told another stopTimeout")
+        if SIDECAR in containers:
+            timeout = {v["name"]: v["value"] for v in containers[SIDECAR]["environment"]}["EFS_SIDECAR_STOP_TIMEOUT"]
+            check(timeout == f"{containers[SIDECAR]['stopTimeout']}s", f"{name}: the sidecar is told another stopTimeout")
 
 
 if __name__ == "__main__":
-    run(client_accepts, references, efs_volumes, order_and_times, settings)
+    own_network()
+    run(client_accepts, moto_keeps, made_by_efsctl, described, refused, warned, references, hardened, efs_volumes, order_and_times,
+        exec_volumes, settings)
