@@ -163,7 +163,7 @@ static int read_credits(struct asking *a, struct aws_file_system_facts *facts, s
     if (!body)
         return error_set_errno(err, ENOMEM, "GetMetricStatistics");
     const struct aws_call call = {
-        .service = &aws_cloudwatch,
+        .action = AWS_GET_METRIC_STATISTICS,
         .path = "/",
         .headers = {"Content-Type: application/x-amz-json-1.0",
                     "X-Amz-Target: GraniteServiceVersion20100801.GetMetricStatistics"},

@@ -55,7 +55,7 @@ static int describe(const char *arn, const char *cluster, struct reply *reply, s
     if (r < 0)
         return r;
     const struct aws_call call = {
-        .service = &aws_ecs,
+        .action = AWS_DESCRIBE_TASKS,
         .path = "/",
         .headers = {"Content-Type: application/x-amz-json-1.1",
                     "X-Amz-Target: AmazonEC2ContainerServiceV20141113.DescribeTasks"},

@@ -154,8 +154,9 @@ static int run_groups(struct inquiry *inquiry)
 {
     char path[128];
     snprintf(path, sizeof(path), "/2015-02-01/mount-targets/%.60s/security-groups", inquiry->about);
-    const struct aws_call call = {
-        .service = &aws_efs, .path = path, .deadline_ms = inquiry->deadline_ms};
+    const struct aws_call call = {.action = AWS_DESCRIBE_MOUNT_TARGET_GROUPS,
+                                  .path = path,
+                                  .deadline_ms = inquiry->deadline_ms};
     _cleanup_reply_ struct reply reply = {0};
     int r = aws_request(inquiry->client, &call, &reply, &inquiry->err);
     if (r == 0)

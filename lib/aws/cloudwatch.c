@@ -171,7 +171,7 @@ static int call(const struct aws_client *client, const struct body *body, bool g
                 int64_t deadline_ms, struct reply *ret_reply, struct error *err)
 {
     const struct aws_call request = {
-        .service = &aws_cloudwatch,
+        .action = AWS_PUT_METRIC_DATA,
         .path = "/",
         .headers = {"Content-Type: application/x-amz-json-1.0",
                     "X-Amz-Target: GraniteServiceVersion20100801.PutMetricData",

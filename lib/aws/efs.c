@@ -36,7 +36,7 @@ int efs_describe_file_system(const struct aws_client *client, const char *file_s
     if (r < 0)
         return r;
     const struct aws_call call = {
-        .service = &aws_efs,
+        .action = AWS_DESCRIBE_FILE_SYSTEMS,
         .path = "/2015-02-01/file-systems",
         .query = {{"FileSystemId", file_system_id}},
         .deadline_ms = deadline_ms,
@@ -48,6 +48,7 @@ int efs_describe_file_system(const struct aws_client *client, const char *file_s
 
 /* What differs between the two lists; parse appends to the list behind list. */
 struct paging {
+    enum aws_action_id action;
     const char *what, *path;
     const char *id_name, *size_name, *size, *next_name;
     int (*parse)(const char *body, size_t length, void *list, char next[EFS_MARKER],
@@ -60,7 +61,7 @@ static int read_pages(const struct aws_client *client, const struct paging *pagi
     char next[EFS_MARKER] = "";
     for (int page = 0; page < PAGES_MAX && !*full; page++) {
         const struct aws_call call = {
-            .service = &aws_efs,
+            .action = paging->action,
             .path = paging->path,
             .query = {{paging->id_name, id},
                       {paging->size_name, paging->size},
@@ -87,7 +88,8 @@ int efs_describe_mount_targets(const struct aws_client *client, const char *file
                                int64_t deadline_ms, struct efs_mount_targets *ret_targets,
                                struct error *err)
 {
-    static const struct paging paging = {"DescribeMountTargets",
+    static const struct paging paging = {AWS_DESCRIBE_MOUNT_TARGETS,
+                                         "DescribeMountTargets",
                                          "/2015-02-01/mount-targets",
                                          "FileSystemId",
                                          "MaxItems",
@@ -115,7 +117,8 @@ int efs_describe_access_points(const struct aws_client *client, const char *id, 
                                struct efs_access_points *ret_points, struct error *err)
 {
     bool one = strncmp(id, "fsap-", 5) == 0;
-    const struct paging paging = {"DescribeAccessPoints",
+    const struct paging paging = {AWS_DESCRIBE_ACCESS_POINTS,
+                                  "DescribeAccessPoints",
                                   "/2015-02-01/access-points",
                                   one ? "AccessPointId" : "FileSystemId",
                                   "MaxResults",
@@ -141,7 +144,8 @@ int efs_describe_file_system_policy(const struct aws_client *client, const char 
     if (r < 0)
         return r;
     snprintf(path, sizeof(path), "/2015-02-01/file-systems/%s/policy", file_system_id);
-    const struct aws_call call = {.service = &aws_efs, .path = path, .deadline_ms = deadline_ms};
+    const struct aws_call call = {
+        .action = AWS_DESCRIBE_FILE_SYSTEM_POLICY, .path = path, .deadline_ms = deadline_ms};
     _cleanup_reply_ struct reply reply = {0};
     r = get(client, &call, "DescribeFileSystemPolicy", &reply, err);
     if (r == -ENOENT && strcmp(reply.code, "PolicyNotFound") == 0) {

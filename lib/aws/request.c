@@ -92,7 +92,7 @@ static int attempt(const struct aws_client *client, const struct aws_call *call,
         .access_key_id = keys->access_key_id,
         .secret_access_key = keys->secret_access_key,
         .region = client->region,
-        .service = call->service->signing,
+        .service = aws_actions[call->action].service->signing,
     };
     int64_t try_end_ms = clock_now_ms() + TRY_MAX_MS;
     struct http_request request = {
@@ -175,7 +175,8 @@ int aws_request(const struct aws_client *client, const struct aws_call *call,
                 struct reply *ret_reply, struct error *err)
 {
     char endpoint[ENDPOINT_URL], url[URL_MAX];
-    int r = endpoint_url(call->service, client->region, endpoint, sizeof(endpoint), err);
+    int r = endpoint_url(aws_actions[call->action].service, client->region, endpoint,
+                         sizeof(endpoint), err);
     if (r < 0)
         return r;
     r = build_url(call, endpoint, url);

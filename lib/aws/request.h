@@ -4,8 +4,8 @@
  *     struct aws_client client;
  *     r = aws_client_open(task_arn, &client, &err);
  *     struct aws_call call = {
- *         .service = &aws_efs, .path = "/2015-02-01/mount-targets", .deadline_ms = deadline_ms,
- *         .query = {{"FileSystemId", "fs-0123456789abcdef0"}}};
+ *         .action = AWS_DESCRIBE_MOUNT_TARGETS, .path = "/2015-02-01/mount-targets",
+ *         .deadline_ms = deadline_ms, .query = {{"FileSystemId", "fs-0123456789abcdef0"}}};
  *     _cleanup_reply_ struct reply reply = {0};
  *     r = aws_request(&client, &call, &reply, &err);           // 0: AWS answered, perhaps with no
  *     if (r == 0)
@@ -24,8 +24,8 @@
 #ifndef LIB_AWS_REQUEST_H
 #define LIB_AWS_REQUEST_H
 
+#include "lib/aws/action.h"
 #include "lib/aws/credentials.h"
-#include "lib/aws/endpoint.h"
 #include "lib/aws/reply.h"
 
 enum { AWS_QUERY_MAX = 8, AWS_ATTEMPTS_MAX = 5, AWS_ANSWER_MAX_BYTES = 1024 * 1024 };
@@ -40,7 +40,7 @@ struct aws_parameter {
 };
 
 struct aws_call {
-    const struct aws_service *service;
+    enum aws_action_id action;
     const char *path;                              /* of unreserved characters */
     struct aws_parameter query[AWS_QUERY_MAX + 1]; /* in any order, ends with {NULL, NULL} */
     const char *headers[4];                        /* "Content-Type: ..." ..., NULL-terminated */

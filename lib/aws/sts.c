@@ -29,7 +29,7 @@ int sts_get_caller_identity(const struct aws_client *client, int64_t deadline_ms
 {
     static const char body[] = "Action=GetCallerIdentity&Version=2011-06-15";
     const struct aws_call call = {
-        .service = &aws_sts,
+        .action = AWS_GET_CALLER_IDENTITY,
         .path = "/",
         .headers = {"Content-Type: application/x-www-form-urlencoded; charset=utf-8"},
         .body = body,

@@ -6,6 +6,7 @@
  *       metadata | identity | file-system ID | mount-targets ID | access-points ID | policy ID
  *       call SERVICE PATH [NAME=VALUE ...] [-H HEADER ...] [-b BODY | -f FILE]
  *       get URL
+ *       actions                        all that the programs may ask of AWS
  *
  * Prints JSON. A failure is "ERRNO: sentence" on stderr and exit code 1.
  */
@@ -182,21 +183,30 @@ static int show_policy(struct tool *tool)
     return r < 0 ? r : print(json_pack("{s:s?}", "Policy", policy));
 }
 
-static const struct aws_service *service_named(const char *name)
+/* An action of that service: which one it is makes no difference to a request. */
+static enum aws_action_id action_of(const char *service)
 {
-    static const struct aws_service *const services[] = {&aws_sts, &aws_efs, &aws_ecs,
-                                                         &aws_cloudwatch};
-    for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-        if (strcmp(services[i]->name, name) == 0)
-            return services[i];
+    for (enum aws_action_id i = 0; i < AWS_ACTIONS_N; i++) {
+        if (strcmp(aws_actions[i].service->name, service) == 0)
+            return i;
     }
-    fprintf(stderr, "no service %s\n", name);
+    fprintf(stderr, "no service %s\n", service);
     exit(64);
+}
+
+/* What the programs may ask of AWS, one object a line. */
+static int show_actions(struct tool *tool)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < AWS_ACTIONS_N; i++)
+        r = print(json_pack("{s:s,s:s?}", "permission", aws_actions[i].permission, "purpose",
+                            aws_actions[i].purpose));
+    return r;
 }
 
 static int call(struct tool *tool)
 {
-    struct aws_call call = {.service = service_named(tool->args[0]), .path = tool->args[1]};
+    struct aws_call call = {.action = action_of(tool->args[0]), .path = tool->args[1]};
     _cleanup_free_ char *file = NULL;
     _cleanup_reply_ struct reply reply = {0};
     size_t n_query = 0, n_headers = 0;
@@ -281,6 +291,7 @@ static const struct {
     {"call", 2, true, call},
     {"put", 4, true, put},
     {"get", 1, false, get},
+    {"actions", 0, false, show_actions},
 };
 
 static int run(struct tool *tool, const char *name)
