@@ -98,7 +98,8 @@ struct pending_entry *pending_first(const struct pending *p)
 /* What one note says for two events: the later word wins, but a new file stays new. */
 static enum change_op merge(enum change_op old, enum change_op op)
 {
-    if (op == CHANGE_DELETE || op == CHANGE_CREATE || op == CHANGE_PUBLISH)
+    if (op == CHANGE_DELETE || op == CHANGE_PUBLISH ||
+        (op == CHANGE_CREATE && old != CHANGE_PUBLISH))
         return op;
     if (old == CHANGE_CREATE || old == CHANGE_PUBLISH ||
         (old == CHANGE_MODIFY && op == CHANGE_ATTRIB))
@@ -172,12 +173,15 @@ static int set_peer(struct pending *p, struct pending_entry *e, const struct cha
         return -ENOMEM;
     *peer = (struct pending_peer){
         .has_attributes = change->flags & CHANGE_HAS_ATTRS,
+        .has_digest = change->flags & CHANGE_HAS_DIGEST,
         .size = change->size,
         .mtime_ns = change->mtime_ns,
         .ctime_ns = change->ctime_ns,
         .scanned = change->source == CHANGE_SOURCE_SCAN,
     };
     memcpy(peer->observer, observer, observer_bytes);
+    if (peer->has_digest)
+        memcpy(peer->sha256, change->sha256, sizeof(peer->sha256));
     size_t bytes = sizeof(*peer) + observer_bytes;
     if (e->peer)
         bytes -= sizeof(*peer) + strlen(e->peer->observer) + 1;
@@ -264,9 +268,11 @@ static int rename_entry(struct pending *p, struct dir *from_dir, const char *fro
     bool target_unknown = target && target->unknown;
     enum change_op kept = 0;
     if (target && flags & PENDING_PEER && target->origin < PENDING_FROM_PEER &&
-        target->op != CHANGE_DELETE)
+        target->op != CHANGE_DELETE && target->op != CHANGE_PUBLISH)
         kept = target->op; /* the rename was elsewhere: this may have come after it */
-    if (target && target->op == CHANGE_DELETE && target->is_dir)
+    /* That a file was published is told although its rename into place is seen later. */
+    bool published = target && target->peer && target->op == CHANGE_PUBLISH;
+    if (target && ((target->op == CHANGE_DELETE && target->is_dir) || published))
         seal(p, target);
     else if (target)
         pending_remove(p, target); /* what was there has been replaced */

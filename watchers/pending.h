@@ -58,11 +58,12 @@ enum pending_origin {
 
 /* What another member's record says beside operation and path. */
 struct pending_peer {
-    bool has_attributes;
+    bool has_attributes, has_digest;
     bool scanned; /* the scan found it, here or there */
     uint64_t size;
     int64_t mtime_ns, ctime_ns;
-    char observer[];
+    uint8_t sha256[CHANGE_DIGEST_BYTES];
+    char observer[]; /* "": this task's own sidecar */
 };
 
 enum pending_kind {

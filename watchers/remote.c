@@ -139,6 +139,9 @@ static int tell_there(struct tracker *t, const struct place *place, const struct
     else
         told.op = CHANGE_CREATE;
     take_attributes(&told, &place->now);
+    if (told.op == CHANGE_PUBLISH && record->flags & CHANGE_HAS_DIGEST &&
+        told.size == record->size && told.mtime_ns == record->mtime_ns)
+        told.flags |= CHANGE_HAS_DIGEST;
     if (place->verdict == SCOPE_ON_THE_WAY && told.op != CHANGE_CREATE)
         return 0;
     struct dir *child = place->known ? wd_table_child(&t->dirs, place->dir, place->name) : NULL;

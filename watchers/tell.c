@@ -43,19 +43,30 @@ static int add_attributes(struct change *change, int dir_fd, const char *name, b
     return 0;
 }
 
+/* What was published may be another file by now: the digest is of this size and time. */
+static void add_digest(struct change *change, const struct pending_peer *peer)
+{
+    if (!peer->has_digest || change->op != CHANGE_PUBLISH || change->size != peer->size ||
+        change->mtime_ns != peer->mtime_ns)
+        return;
+    change->flags |= CHANGE_HAS_DIGEST;
+    change->sha256 = peer->sha256;
+}
+
 static void add_peer(struct change *change, const struct pending_entry *entry)
 {
     const struct pending_peer *peer = entry->peer;
-    if (entry->origin != PENDING_FROM_HERE) {
+    if (entry->origin != PENDING_FROM_HERE && *peer->observer) {
         change->source = peer->scanned ? CHANGE_SOURCE_SCAN : CHANGE_SOURCE_PEER;
         change->observer = peer->observer;
     }
-    if (entry->origin != PENDING_FROM_PEER || !peer->has_attributes || change->op == CHANGE_DELETE)
-        return;
-    change->flags |= CHANGE_HAS_ATTRS;
-    change->size = peer->size;
-    change->mtime_ns = peer->mtime_ns;
-    change->ctime_ns = peer->ctime_ns;
+    if (entry->origin == PENDING_FROM_PEER && peer->has_attributes && change->op != CHANGE_DELETE) {
+        change->flags |= CHANGE_HAS_ATTRS;
+        change->size = peer->size;
+        change->mtime_ns = peer->mtime_ns;
+        change->ctime_ns = peer->ctime_ns;
+    }
+    add_digest(change, peer);
 }
 
 /* Later than a member that tells it as well would, and not all members at the same time. */

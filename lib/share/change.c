@@ -74,7 +74,8 @@ static bool is_valid(const struct change *c)
     return c->op >= CHANGE_CREATE && c->op < ARRAY_LEN(op_names) &&
            c->reason < ARRAY_LEN(reason_names) && c->source < ARRAY_LEN(source_names) &&
            (c->op == CHANGE_RESYNC) == (c->reason != CHANGE_REASON_NONE) &&
-           (c->op == CHANGE_RENAME) == (c->from && *c->from) && path_is_clean(c->path) &&
+           (c->op == CHANGE_RENAME) == (c->from && *c->from) &&
+           (!(c->flags & CHANGE_HAS_DIGEST) || c->sha256) && path_is_clean(c->path) &&
            (!c->from || path_is_clean(c->from));
 }
 
@@ -94,6 +95,11 @@ static uint8_t *put_text(uint8_t *p, const char *text, size_t length)
     return p + length + 1;
 }
 
+static size_t digest_bytes(uint32_t flags)
+{
+    return flags & CHANGE_HAS_DIGEST ? CHANGE_DIGEST_BYTES : 0;
+}
+
 int change_encode(const struct change *c, uint8_t *buffer, size_t size)
 {
     const char *from = c->from ? c->from : "", *observer = c->observer ? c->observer : "";
@@ -102,7 +108,8 @@ int change_encode(const struct change *c, uint8_t *buffer, size_t size)
     if (path_length > CHANGE_PATH_MAX || from_length > CHANGE_PATH_MAX ||
         observer_length > CHANGE_OBSERVER_MAX || !is_valid(c))
         return -EINVAL;
-    size_t length = CHANGE_HEADER_BYTES + path_length + from_length + observer_length + 3;
+    size_t length = CHANGE_HEADER_BYTES + path_length + from_length + observer_length + 3 +
+                    digest_bytes(c->flags);
     if (length > size)
         return -EMSGSIZE;
 
@@ -122,7 +129,9 @@ int change_encode(const struct change *c, uint8_t *buffer, size_t size)
     p = put_le16(p, (uint16_t)from_length);
     p = put_text(p, c->path, path_length);
     p = put_text(p, from, from_length);
-    put_text(p, observer, observer_length);
+    p = put_text(p, observer, observer_length);
+    if (c->flags & CHANGE_HAS_DIGEST)
+        memcpy(p, c->sha256, CHANGE_DIGEST_BYTES);
     return (int)length;
 }
 
@@ -143,7 +152,8 @@ int change_decode(const uint8_t *data, size_t length, struct change *ret_change)
     size_t observer_length = data[3], path_length = get_le16(data + 48),
            from_length = get_le16(data + 50);
     if (path_length > CHANGE_PATH_MAX || from_length > CHANGE_PATH_MAX ||
-        length != CHANGE_HEADER_BYTES + path_length + from_length + observer_length + 3)
+        length != CHANGE_HEADER_BYTES + path_length + from_length + observer_length + 3 +
+                      digest_bytes(get_le32(data + 4)))
         return -EBADMSG;
     struct change c = {
         .op = data[1],
@@ -164,6 +174,7 @@ int change_decode(const uint8_t *data, size_t length, struct change *ret_change)
     if (!c.from)
         return -EBADMSG;
     c.observer = get_text(&p, observer_length);
+    c.sha256 = c.flags & CHANGE_HAS_DIGEST ? p : NULL;
     if (!c.observer || !is_valid(&c))
         return -EBADMSG;
     *ret_change = c;

@@ -61,14 +61,17 @@ enum change_source {
 
 enum change_flags {
     CHANGE_IS_DIR = 1 << 0,
-    CHANGE_HAS_ATTRS = 1 << 1, /* size, mtime_ns and ctime_ns are known */
+    CHANGE_HAS_ATTRS = 1 << 1,  /* size, mtime_ns and ctime_ns are known */
+    CHANGE_HAS_DIGEST = 1 << 2, /* sha256 is */
 };
 
 enum {
     CHANGE_PATH_MAX = 4095,
     CHANGE_OBSERVER_MAX = 255,
     CHANGE_HEADER_BYTES = 52,
-    CHANGE_ENCODED_MAX = CHANGE_HEADER_BYTES + 2 * (CHANGE_PATH_MAX + 1) + CHANGE_OBSERVER_MAX + 1,
+    CHANGE_DIGEST_BYTES = 32,
+    CHANGE_ENCODED_MAX = CHANGE_HEADER_BYTES + 2 * (CHANGE_PATH_MAX + 1) + CHANGE_OBSERVER_MAX + 1 +
+                         CHANGE_DIGEST_BYTES,
 };
 
 struct change {
@@ -81,8 +84,9 @@ struct change {
     uint64_t size;
     int64_t mtime_ns, ctime_ns;
     const char *path;
-    const char *from;     /* of a rename; NULL or "" else */
-    const char *observer; /* the task that saw it; NULL or "": whoever sends the record */
+    const char *from;      /* of a rename; NULL or "" else */
+    const char *observer;  /* the task that saw it; NULL or "": whoever sends the record */
+    const uint8_t *sha256; /* of the content that size and mtime_ns belong to */
 };
 
 const char *change_op_name(enum change_op op);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/base64.h"
+
 struct line {
     char *at, *end; /* at == NULL: it did not fit */
 };
@@ -100,19 +102,13 @@ static bool put_string(struct line *line, const char *text)
 
 static void put_base64(struct line *line, const char *text)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *in = (const unsigned char *)text;
-    for (size_t left = strlen(text); left > 0; left -= left < 3 ? left : 3, in += 3) {
-        unsigned three =
-            (unsigned)in[0] << 16 | (left > 1 ? (unsigned)in[1] << 8 : 0) | (left > 2 ? in[2] : 0);
-        const char four[] = {
-            digits[three >> 18],
-            digits[three >> 12 & 63],
-            left > 1 ? digits[three >> 6 & 63] : '=',
-            left > 2 ? digits[three & 63] : '=',
-        };
-        put(line, four, sizeof(four));
+    size_t length = strlen(text), needed = BASE64_LENGTH(length);
+    if (!line->at || (size_t)(line->end - line->at) < needed) {
+        line->at = NULL;
+        return;
     }
+    base64_encode(text, length, line->at);
+    line->at += needed;
 }
 
 /* ,"path":"..." and, if that is not UTF-8, ,"path_base64":"..." */
@@ -169,6 +165,15 @@ static void put_attributes(struct line *line, const struct change *c)
     put_time(line, c->mtime_ns);
 }
 
+static void put_digest(struct line *line, const uint8_t sha256[CHANGE_DIGEST_BYTES])
+{
+    static const char hex[] = "0123456789abcdef";
+    PUT(line, ",\"sha256\":\"");
+    for (size_t i = 0; i < CHANGE_DIGEST_BYTES; i++)
+        put(line, (const char[]){hex[sha256[i] >> 4], hex[sha256[i] & 15]}, 2);
+    PUT(line, "\"");
+}
+
 size_t change_line(const struct change *c, const char *mount, char *buffer, size_t size)
 {
     struct line line = {.at = buffer, .end = buffer + size};
@@ -197,6 +202,8 @@ size_t change_line(const struct change *c, const char *mount, char *buffer, size
     }
     if (c->flags & CHANGE_HAS_ATTRS)
         put_attributes(&line, c);
+    if (c->flags & CHANGE_HAS_DIGEST)
+        put_digest(&line, c->sha256);
     PUT(&line, ",\"cursor\":\"");
     put_u64(&line, c->epoch);
     PUT(&line, ".");

@@ -7,10 +7,10 @@
  *     {"path":"a/b","op":"modify","source":"local","observer":"web-1","size":3,
  *      "mtime":"2026-11-23T09:55:54.123456789Z","cursor":"7.41"}
  *
- * and, where they apply, "from" of a rename, "reason" of a resync, "dir", "path_base64" and
- * "from_base64" with the exact bytes of a path that is not UTF-8, and "mount" if the caller has
- * one. It is written straight into the buffer, because every change comes by here: a tree of JSON
- * values for each cost more than all the rest of its way.
+ * and, where they apply, "from" of a rename, "reason" of a resync, "dir", "sha256" (hex) of what
+ * was published, "path_base64" and "from_base64" with the exact bytes of a path that is not UTF-8,
+ * and "mount" if the caller has one. It is written straight into the buffer, because every change
+ * comes by here: a tree of JSON values for each cost more than all the rest of its way.
  *
  * Threads: safe.
  */

@@ -11,9 +11,12 @@
 #include "lib/cleanup.h"
 #include "lib/share/change_line.h"
 
+static const uint8_t sha256[CHANGE_DIGEST_BYTES] = {0x00, 0x9f, [31] = 0xff};
+
 static const struct change full = {
     .op = CHANGE_RENAME,
-    .flags = CHANGE_HAS_ATTRS | CHANGE_IS_DIR,
+    .flags = CHANGE_HAS_ATTRS | CHANGE_IS_DIR | CHANGE_HAS_DIGEST,
+    .sha256 = sha256,
     .epoch = 7,
     .sequence = UINT64_MAX,
     .size = 1ull << 40,
@@ -42,6 +45,7 @@ static void test_round_trip(void **state)
     assert_string_equal(got.path, full.path);
     assert_string_equal(got.from, full.from);
     assert_string_equal(got.observer, full.observer);
+    assert_memory_equal(got.sha256, sha256, sizeof(sha256));
 }
 
 /* The format lies on disks one day: these bytes must never change for version 1. */
@@ -69,7 +73,13 @@ static void test_longest(void **state)
     memset(path, 'p', sizeof(path));
     memset(observer, 'o', sizeof(observer));
     path[CHANGE_PATH_MAX] = observer[CHANGE_OBSERVER_MAX] = '\0';
-    struct change c = {.op = CHANGE_RENAME, .path = path, .from = path, .observer = observer}, got;
+    struct change c = {.op = CHANGE_RENAME,
+                       .flags = CHANGE_HAS_DIGEST,
+                       .path = path,
+                       .from = path,
+                       .observer = observer,
+                       .sha256 = sha256};
+    struct change got;
     uint8_t bytes[CHANGE_ENCODED_MAX];
     assert_int_equal(change_encode(&c, bytes, sizeof(bytes)), CHANGE_ENCODED_MAX);
     assert_int_equal(change_decode(bytes, CHANGE_ENCODED_MAX, &got), 0);
@@ -77,6 +87,20 @@ static void test_longest(void **state)
     assert_int_equal(change_encode(&c, bytes, sizeof(bytes) - 1), -EMSGSIZE);
     path[CHANGE_PATH_MAX] = 'p';
     path[CHANGE_PATH_MAX + 1] = '\0';
+    assert_int_equal(change_encode(&c, bytes, sizeof(bytes)), -EINVAL);
+}
+
+static void test_digest_must_be_there(void **state)
+{
+    uint8_t bytes[CHANGE_ENCODED_MAX];
+    struct change c = {.op = CHANGE_PUBLISH, .path = "a", .sha256 = sha256}, got;
+    int without = change_encode(&c, bytes, sizeof(bytes));
+    assert_int_equal(change_decode(bytes, (size_t)without, &got), 0);
+    assert_null(got.sha256); /* the flag decides */
+    c.flags = CHANGE_HAS_DIGEST;
+    assert_int_equal(change_encode(&c, bytes, sizeof(bytes)), without + CHANGE_DIGEST_BYTES);
+    assert_int_equal(change_decode(bytes, (size_t)without, &got), -EBADMSG);
+    c.sha256 = NULL;
     assert_int_equal(change_encode(&c, bytes, sizeof(bytes)), -EINVAL);
 }
 
@@ -176,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_digest_must_be_there),
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_hostile_bytes),
         cmocka_unit_test(test_paths_that_leave_the_root),
