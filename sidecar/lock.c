@@ -244,6 +244,13 @@ void lock_lost(struct lock *lock, const char *why)
     TAILQ_INSERT_TAIL(&lock->locks->lost, hold, link);
 }
 
+static void end_unclean(struct lock_hold *hold)
+{
+    struct error unclean;
+    error_set(&unclean, EIO, "the outcome of a publish under it is not known");
+    lock_end_hold(hold, LOCK_END_LOST, &unclean);
+}
+
 void lock_given_back(struct lock *lock)
 {
     struct locks *locks = lock->locks;
@@ -252,8 +259,10 @@ void lock_given_back(struct lock *lock)
     lock->used_ms = lock->next_ms = clock_now_ms();
     if (!TAILQ_EMPTY(&lock->waiters))
         lock->next_ms += OTHERS_FIRST_MS;
-    if (hold)
+    if (hold && lock->write_back)
         lock_end_hold(hold, LOCK_END_RELEASED, NULL);
+    else if (hold)
+        end_unclean(hold);
     if (lock->write_back)
         locks->options.released(locks->options.arg, lock->name, lock->record.token.n);
 }
@@ -291,12 +300,14 @@ static void step_held(struct lock *lock, int64_t now_ms)
             lock_call_prove(lock);
         return;
     }
-    bool next_here = !TAILQ_EMPTY(&lock->waiters) && !hold->done && !lock->locks->stopping &&
-                     lock->in_a_row < IN_A_ROW_MOST && now_ms - lock->since_ms < TURN_MS;
+    bool clean = hold->publishes == 0 || test_hook_omits("unclean_publish");
+    bool next_here = clean && !TAILQ_EMPTY(&lock->waiters) && !hold->done &&
+                     !lock->locks->stopping && lock->in_a_row < IN_A_ROW_MOST &&
+                     now_ms - lock->since_ms < TURN_MS;
     if (!next_here) {
         lock->record.done = hold->done;
         lock->record.exit_status = hold->exit_status;
-        give_back(lock, true);
+        give_back(lock, clean);
         lock_call_give_back(lock);
         return;
     }

@@ -41,6 +41,7 @@ struct lock_hold {
     unsigned told_position;
     int64_t valid_until_ms; /* as the client was told last */
     bool once, tried, lost, released, done;
+    unsigned publishes; /* whose outcome is not known */
     uint32_t exit_status;
     char purpose[LOCK_TEXT_MAX + 1];
 };

@@ -231,6 +231,46 @@ struct lock_hold *locks_find_hold(struct locks *locks, uint64_t id)
     return NULL;
 }
 
+struct lock_hold *locks_find_token(struct locks *locks, const char *name,
+                                   const struct lock_token *token)
+{
+    struct lock *lock = find(locks, name);
+    bool has = lock && lock->holder && lock_hold_is_usable(lock->holder) &&
+               lock_token_compare(&lock->record.token, token) == 0;
+    return has ? lock->holder : NULL;
+}
+
+bool lock_hold_is_usable(const struct lock_hold *hold)
+{
+    return hold->lock && hold->lock->holder == hold && hold->lock->state == LOCK_HELD &&
+           !hold->released;
+}
+
+const char *lock_hold_name(const struct lock_hold *hold)
+{
+    return hold->lock->name;
+}
+
+const struct lock_token *lock_hold_token(const struct lock_hold *hold)
+{
+    return &hold->lock->record.token;
+}
+
+int64_t lock_hold_valid_until_ms(const struct lock_hold *hold)
+{
+    return hold->valid_until_ms;
+}
+
+void lock_hold_publish_begin(struct lock_hold *hold)
+{
+    hold->publishes++;
+}
+
+void lock_hold_publish_end(struct lock_hold *hold)
+{
+    hold->publishes--;
+}
+
 void lock_hold_release(struct lock_hold *hold, bool done, uint32_t exit_status)
 {
     struct locks *locks = hold->locks;

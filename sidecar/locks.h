@@ -116,6 +116,20 @@ struct lock_hold *locks_find_hold(struct locks *locks, uint64_t id);
 void lock_hold_release(struct lock_hold *hold, bool done, uint32_t exit_status);
 void lock_hold_abandon(struct lock_hold *hold);
 
+/*
+ * A publish under a lock. The hold that has it by this token, or NULL. From begin to end its
+ * outcome is unknown: a release until then leaves the record unclean, so that who takes the lock
+ * next, here or elsewhere, waits and cleans the stage before it is granted.
+ */
+struct lock_hold *locks_find_token(struct locks *locks, const char *name,
+                                   const struct lock_token *token);
+const char *lock_hold_name(const struct lock_hold *hold);
+const struct lock_token *lock_hold_token(const struct lock_hold *hold);
+bool lock_hold_is_usable(const struct lock_hold *hold); /* it is held, and not given back */
+int64_t lock_hold_valid_until_ms(const struct lock_hold *hold);
+void lock_hold_publish_begin(struct lock_hold *hold);
+void lock_hold_publish_end(struct lock_hold *hold);
+
 /* A peer gave it back. */
 void locks_wake(struct locks *locks, const char *name);
 
