@@ -61,6 +61,14 @@ static const struct setting table[] = {
     {"task.dir_mode", SETTING_MODE, SIDE, AT(task_dir_mode), "2770", 0, 0, NULL,
      "Permission bits of this task's write directory"},
 
+    {"publish.mode", SETTING_MODE, SIDE, AT(publish_mode), "0", 0, 0, NULL,
+     "Permission bits of files that are published, unless the request says which; 0 leaves them as "
+     "they are"},
+    {"publish.digest_max", SETTING_SIZE, SIDE, AT(publish_digest_max_bytes), "64MiB", 0,
+     1024LL * 1024 * 1024 * 1024, NULL,
+     "Size up to which a file that is published is read for its SHA-256, which the other tasks are "
+     "told; 0 for never"},
+
     {"deadline", SETTING_DURATION, INIT, AT(init_deadline_ms), "20s", 1 * SECOND, 10 * MINUTE, NULL,
      "When the gate gives up; keep it below the container's startTimeout"},
     {"as", SETTING_IDS, INIT, AT(init_as), "", 0, 0, NULL,

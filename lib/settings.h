@@ -36,6 +36,10 @@ struct settings {
     mode_t task_dir_mode;
     int64_t state_gid; /* -1 = leave as created */
 
+    /* publishing */
+    mode_t publish_mode; /* 0 = leave as it is */
+    int64_t publish_digest_max_bytes;
+
     /* the gate */
     int64_t init_deadline_ms;
     struct ids_setting init_as, init_expect_owner;

@@ -12,6 +12,7 @@
 #include "sidecar/api_changes.h"
 #include "sidecar/api_locks.h"
 #include "sidecar/api_metrics.h"
+#include "sidecar/api_publish.h"
 #include "sidecar/api_socket.h"
 #include "sidecar/api_status.h"
 #include "sidecar/http.h"
@@ -66,14 +67,23 @@ static void serve_changes(struct api *api, struct http_request *request)
     api_changes_serve(api->changes, request);
 }
 
+static void serve_publish(struct api *api, struct http_request *request)
+{
+    api_publish_serve(&api->from, request);
+}
+
 static const struct route {
     const char *method, *path;
     bool has_query;
     void (*serve)(struct api *api, struct http_request *request);
 } routes[] = {
-    {"GET", "/healthz", false, serve_healthz},   {"GET", "/metrics", false, serve_metrics},
-    {"GET", "/v1/status", false, serve_status},  {"GET", "/v1/config", false, serve_config},
-    {"GET", "/v1/changes", true, serve_changes}, {"GET", "/v1/metrics", false, serve_metrics_json},
+    {"GET", "/healthz", false, serve_healthz},
+    {"GET", "/metrics", false, serve_metrics},
+    {"GET", "/v1/status", false, serve_status},
+    {"GET", "/v1/config", false, serve_config},
+    {"GET", "/v1/changes", true, serve_changes},
+    {"GET", "/v1/metrics", false, serve_metrics_json},
+    {"POST", "/v1/publish", false, serve_publish},
 };
 
 /* ---- from a request to its handler ---- */
@@ -133,12 +143,13 @@ static void on_request(void *arg, struct http_request *request)
     else if (is_about_locks(head->path))
         api_locks_serve(api->locks, request);
     else if (!route && path_exists)
-        http_error(request, 405, "use GET", "%s is not possible on %.128s", head->method,
-                   head->path);
+        http_error(request, 405, strcmp(head->path, "/v1/publish") == 0 ? "use POST" : "use GET",
+                   "%s is not possible on %.128s", head->method, head->path);
     else if (!route)
         http_error(
             request, 404,
-            "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks",
+            "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks "
+            "/v1/publish",
             "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);

@@ -172,6 +172,15 @@ void http_reply(struct http_request *request, int status, const char *type, cons
     enter(c, ANSWERING);
 }
 
+void http_refuse(struct http_request *request, int status, const char *code, const char *hint,
+                 const char *message)
+{
+    _cleanup_json_ json_t *body = json_pack("{s:s, s:o, s:s}", "code", code, "message",
+                                            json_string_lossy(message), "hint", hint ? hint : "");
+    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    http_reply(request, status, "application/json", text ? text : "{}", text ? strlen(text) : 2);
+}
+
 void http_error(struct http_request *request, int status, const char *hint, const char *format, ...)
 {
     char message[1024];
@@ -179,11 +188,7 @@ void http_error(struct http_request *request, int status, const char *hint, cons
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    _cleanup_json_ json_t *body =
-        json_pack("{s:s, s:o, s:s}", "code", statuses[status_index(status)].code, "message",
-                  json_string_lossy(message), "hint", hint ? hint : "");
-    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    http_reply(request, status, "application/json", text ? text : "{}", text ? strlen(text) : 2);
+    http_refuse(request, status, statuses[status_index(status)].code, hint, message);
 }
 
 bool http_stream_refused(struct http_request *request)

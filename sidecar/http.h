@@ -71,6 +71,10 @@ void http_reply_json(struct http_request *request, json_t *body);
 void http_error(struct http_request *request, int status, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same with a code of its own. */
+void http_refuse(struct http_request *request, int status, const char *code, const char *hint,
+                 const char *message);
+
 struct http_stream_ops {
     void (*drained)(void *arg); /* the client took all that was written */
     void (*closed)(void *arg);  /* the client, the server, or a client that takes nothing is gone */

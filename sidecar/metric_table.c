@@ -130,6 +130,12 @@ const struct metric metrics_table[METRIC_N] = {
         {"LockFenceWaits", PER_MOUNT, MORE,
          "Times that the promise of a holder which vanished was waited out"},
 
+    [METRIC_PUBLISHED] = {"Published", PER_MOUNT, MORE, "Files that this task published"},
+    [METRIC_PUBLISH_FAILED] = {"PublishFailed", PER_MOUNT, MORE,
+                               "Files that were not published, or nobody knows"},
+    [METRIC_PUBLISH_LATENCY] = {"PublishLatency", LATENCY, MORE,
+                                "Time from the request until the file had its place"},
+
     [METRIC_HEARTBEAT] = {"Heartbeat", UNIT_COUNT, COUNTER, OF_ALL, CORE,
                           "1 per interval in which the sidecar's loop lived"},
     [METRIC_LOOP_LAG] = {"LoopLag", MS, METRIC_PEAK, OF_ALL, MORE,

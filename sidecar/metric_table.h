@@ -78,6 +78,10 @@ enum metric_id {
     METRIC_LOCKS_WAITING,
     METRIC_LOCKS_GRANTED,
     METRIC_LOCK_FENCE_WAITS,
+    /* of a mount: what this task publishes */
+    METRIC_PUBLISHED,
+    METRIC_PUBLISH_FAILED,
+    METRIC_PUBLISH_LATENCY, /* ms */
     /* of the process */
     METRIC_HEARTBEAT,
     METRIC_LOOP_LAG, /* ms */

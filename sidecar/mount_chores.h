@@ -52,6 +52,7 @@ struct mount_work {
 
     struct lease *lease;
     struct mount_locks *mount_locks; /* NULL: there are none */
+    struct mount_publish *mount_publish;
     struct feed *feed;
     struct watcher *watcher;
     struct metric_group *metrics;

@@ -9,6 +9,7 @@
 #include "sidecar/mount_chores.h"
 #include "sidecar/mount_locks.h"
 #include "sidecar/mount_member.h"
+#include "sidecar/mount_publish.h"
 #include "sidecar/taskdirs.h"
 
 enum {
@@ -102,7 +103,9 @@ static void follow(struct mount_work *work)
     if (work->watcher)
         watcher_allow(work->watcher, mount_is_usable(&work->facts) && work->facts.answered &&
                                          !work->facts.probe.code && work->facts.stalled_ms == 0);
-    if (work->stopping && !work->ending && mount_locks_are_free(work)) {
+    mount_publish_follow(work);
+    if (work->stopping && !work->ending && mount_locks_are_free(work) &&
+        mount_publish_is_idle(work)) {
         work->ending = true;
         mount_chores_plan_clean(work);
         mount_member_stop(work);
@@ -191,7 +194,9 @@ static int open_parts(struct mount_work *work)
     if (r == 0)
         r = mount_work_open_pool(work, FILE_THREADS, FILE_QUEUE, &work->files, &work->files_event);
     work->chores.pool = work->files;
-    return r == 0 ? mount_member_open(work) : r;
+    if (r == 0)
+        r = mount_member_open(work);
+    return r == 0 && work->coordinates && work->place.writable ? mount_publish_open(work) : r;
 }
 
 static int name_paths(struct mount_work *work, struct error *err)
@@ -275,6 +280,11 @@ struct locks *mount_work_locks(const struct mount_work *work)
     return mount_locks_of(work);
 }
 
+struct publisher *mount_work_publisher(const struct mount_work *work)
+{
+    return mount_publish_of(work);
+}
+
 struct feed *mount_work_feed(const struct mount_work *work)
 {
     return work->feed;
@@ -290,6 +300,7 @@ void mount_work_stop(struct mount_work *work)
     if (work->stopping)
         return;
     work->stopping = true;
+    mount_publish_stop(work);
     mount_locks_stop(work); /* those that are held are kept, and the rest with them */
     follow(work);
 }
@@ -307,9 +318,12 @@ int mount_work_close(struct mount_work *work, int64_t timeout_ms)
         event_free(work->files_event);
     if (work->locks_event)
         event_free(work->locks_event);
-    int r = work_pool_close(work->files, timeout_ms);
+    int r = mount_publish_close(work, timeout_ms);
+    if (work_pool_close(work->files, clock_poll_timeout(until_ms)) < 0)
+        r = -EBUSY;
     if (work_pool_close(work->locks, clock_poll_timeout(until_ms)) < 0 || r < 0)
         return -EBUSY; /* a worker still has it */
+    mount_publish_free(work);
     if (mount_locks_close(work, clock_poll_timeout(until_ms)) < 0)
         return -EBUSY;
     lease_free(work->lease);

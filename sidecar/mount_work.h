@@ -26,6 +26,7 @@
 
 struct mount_work;
 struct locks;
+struct publisher;
 
 struct mount_work_options {
     struct event_base *base;
@@ -46,6 +47,7 @@ void mount_work_tick(struct mount_work *work);
 
 void mount_work_status(const struct mount_work *work, struct mount_status *ret_status);
 struct locks *mount_work_locks(const struct mount_work *work); /* NULL: there are none */
+struct publisher *mount_work_publisher(const struct mount_work *work); /* NULL: read-only */
 struct feed *mount_work_feed(const struct mount_work *work);
 const struct conditions *mount_work_conditions(const struct mount_work *work);
 

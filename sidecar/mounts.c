@@ -166,6 +166,11 @@ struct locks *mounts_locks(const struct mounts *mounts, size_t i)
     return mount_work_locks(mounts->works[i]);
 }
 
+struct publisher *mounts_publisher(const struct mounts *mounts, size_t i)
+{
+    return mount_work_publisher(mounts->works[i]);
+}
+
 struct feed *mounts_feed(const struct mounts *mounts, size_t i)
 {
     return mount_work_feed(mounts->works[i]);

@@ -29,6 +29,7 @@
 
 struct metrics;
 struct mounts;
+struct publisher;
 
 int mounts_open(struct event_base *base, const struct settings *settings, struct health *health,
                 struct metrics *metrics, struct mounts **ret_mounts, struct error *err);
@@ -37,6 +38,7 @@ size_t mounts_count(const struct mounts *mounts);
 void mounts_status(const struct mounts *mounts, size_t i, struct mount_status *ret_status);
 const char *mounts_path(const struct mounts *mounts, size_t i);
 struct locks *mounts_locks(const struct mounts *mounts, size_t i); /* NULL: it has none */
+struct publisher *mounts_publisher(const struct mounts *mounts, size_t i); /* NULL: it has none */
 struct feed *mounts_feed(const struct mounts *mounts, size_t i);
 
 /* Give back what is held and remove what would be left behind. */
