@@ -51,7 +51,10 @@ UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(filter tests/unit/test_%
 obj       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BINARIES := $(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_DIR)/main.c),$(BUILD)/$(p)))
 
-all: $(BINARIES) $(if $(wildcard cli/main.c),$(if $(SAN),,$(BUILD)/efsctl-static)) ## build the programs into build/
+SHIM_SRC := $(sort $(wildcard shim/*.c))
+SHIMS    := $(BUILD)/libefscache.so $(if $(shell command -v musl-gcc),$(BUILD)/libefscache-musl.so)
+
+all: $(BINARIES) $(SHIMS) $(if $(wildcard cli/main.c),$(if $(SAN),,$(BUILD)/efsctl-static)) ## build the programs into build/
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -82,6 +85,28 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 $(BUILD)/efsctl-static: $(BUILD)/obj/cli/main.o $(BUILD)/cli.a $(BUILD)/lib.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -static-pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(cli_LIBS)
+
+# What applications preload. It goes into programs that are not ours: nothing but libc (libdl.so.2 is where dlsym was before
+# glibc 2.34), no sanitizers, and no promises about pointers that its callers may break.
+SHIM_CFLAGS  = -std=gnu17 $(WARN) -O2 -g -fstack-protector-strong -fPIC -fvisibility=hidden -fno-delete-null-pointer-checks
+SHIM_LDFLAGS = -shared -Wl,-z,relro,-z,now,-z,defs
+$(BUILD)/libefscache.so: $(SHIM_SRC:%.c=$(BUILD)/obj/glibc/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SHIM_CFLAGS) $(SHIM_LDFLAGS) -Wl,--no-as-needed -o $@ $^ -l:libdl.so.2
+
+$(BUILD)/libefscache-musl.so: $(SHIM_SRC:%.c=$(BUILD)/obj/musl/%.o)
+	$(call say,LINK,$@)
+	$(Q)musl-gcc $(SHIM_CFLAGS) $(SHIM_LDFLAGS) -o $@ $^
+
+$(BUILD)/obj/glibc/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/musl/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,MUSL-CC,$<)
+	$(Q)musl-gcc $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---- tests ----
 TEST_BUILD_DIR = $(abspath $(BUILD))
@@ -224,16 +249,17 @@ $(BUILD)/lint/%.c.tidy: %.c .clang-tidy
 # memleak, resourceLeak: do not know the cleanup attribute; uninit*: do not know sys/queue.h or outputs. LeakSanitizer and clang's
 # analyser look for both.
 lint-cppcheck:
-	$(call say,CPPCHECK,$(words $(SRC)) files)
+	$(call say,CPPCHECK,$(words $(SRC) $(SHIM_SRC)) files)
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance --inline-suppr --error-exitcode=1 \
 	    --suppress=missingInclude --suppress=unknownMacro --suppress=memleak --suppress=resourceLeak --suppress=uninitvar --suppress=uninitStructMember \
-	    --library=posix,gnu -j 2 -I. $(SRC)
+	    --library=posix,gnu -j 2 -I. $(SRC) $(SHIM_SRC)
 
 lint-shell:
 	$(call say,SHELL,$(words $(SHELL_SCRIPTS)) scripts)
 	$(Q)shellcheck -x --exclude=SC2016 $(SHELL_SCRIPTS)
 
--include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c tests/cluster/*.c bench/*.c tests/tools/*.c tests/fuzz/*.c)) $(FUZZ_LIB))
+-include $(patsubst %.o,%.d,$(call obj,$(SRC) $(UNIT_SRC) $(wildcard docs/man/*.c tests/cluster/*.c bench/*.c tests/tools/*.c tests/fuzz/*.c)) $(FUZZ_LIB)) \
+         $(foreach l,glibc musl,$(SHIM_SRC:%.c=$(BUILD)/obj/$(l)/%.d))
 
 # The README's test command. It installs what it needs, so that it works as the first command on a new machine.
 test: ## install what is missing, then unit and integration tests, models, cluster

@@ -1,0 +1,20 @@
+/*
+ * count: what happened to the opens of this process, and of all processes on a mount.
+ *
+ *     count(mapping, CACHE_HITS);
+ *     count_report(path);                     // one line at the end of the process
+ *
+ * Both are sharded by where the stack is, which differs between threads: no line of memory is
+ * shared by threads that hit at the same time.
+ */
+#ifndef SHIM_COUNT_H
+#define SHIM_COUNT_H
+
+#include "shim/view.h"
+
+void count(struct shim_mapping *mapping, enum cache_count what);
+
+/* Appends "efscache: PID NAME hits=N absent=N ..." to the file. */
+void count_report(const char *path);
+
+#endif
