@@ -12,8 +12,11 @@ link() {
 boot() {
     mkdir -p /run/modules/lib
     ln -s /usr/lib/uml/modules /run/modules/lib/modules
-    modprobe -d /run/modules -a nfsv4 sch_netem
+    modprobe -d /run/modules -a nfsv4 overlay sch_netem
     echo "$1" >/proc/sys/kernel/hostname
+    for what in symlinks hardlinks fifos regular; do # as systemd has it everywhere
+        echo 1 >/proc/sys/fs/protected_$what
+    done
     link vec0 "$2"
 }
 
