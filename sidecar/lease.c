@@ -436,6 +436,11 @@ uint64_t lease_proofs(const struct lease *lease)
     return lease->proofs;
 }
 
+int64_t lease_proven_ms(const struct lease *lease)
+{
+    return lease->proven_ms;
+}
+
 void lease_fenced(struct lease *lease)
 {
     lease->fenced = lease->state == LEASE_HELD; /* the next proof says why */

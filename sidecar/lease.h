@@ -52,6 +52,9 @@ void lease_tick(struct lease *lease);
 void lease_note_silence(struct lease *lease, int64_t silence_ms);
 uint64_t lease_proofs(const struct lease *lease); /* how many were sent */
 
+/* When the last one that succeeded was sent, of the slot that is held. */
+int64_t lease_proven_ms(const struct lease *lease);
+
 /* The slot is in doubt: prove it, and join anew whatever that finds. */
 void lease_fenced(struct lease *lease);
 

@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "lib/test_hook.h"
+#include "sidecar/promise.h"
 
 enum {
     RETRY_MIN_MS = 100,
@@ -31,13 +32,12 @@ static int64_t retry_ms(void)
 
 static int64_t valid_until_ms(const struct lock *lock)
 {
-    return lock->proven_ms + lock->locks->options.fence_ms - LOCKS_MARGIN_MS;
+    return promise_valid_until_ms(lock->proven_ms, lock->locks->options.fence_ms);
 }
 
-/* Early enough for a polite end. */
 static int64_t lost_ms(const struct lock *lock)
 {
-    return valid_until_ms(lock) - lock->locks->options.fence_ms / 6;
+    return promise_lost_ms(lock->proven_ms, lock->locks->options.fence_ms);
 }
 
 /* ---- clients ---- */
@@ -281,7 +281,7 @@ void lock_closed(struct lock *lock)
  */
 static int64_t kept_until_ms(const struct lock_hold *hold)
 {
-    return test_hook_omits("keep_after_close") ? 0 : hold->valid_until_ms + LOCKS_MARGIN_MS;
+    return test_hook_omits("keep_after_close") ? 0 : hold->valid_until_ms + PROMISE_MARGIN_MS;
 }
 
 /* The client said so, or its time is up and it cannot say anything any more. */

@@ -14,7 +14,7 @@
  * Who is granted a lock may use it until valid_until_ms (clock_now_ms()), which each proof moves
  * on; whoever takes a lock that was not given back waits out the promise of the one before, removes
  * what it staged, writes the next token, and grants only then. A hold that was abandoned is kept
- * until LOCKS_MARGIN_MS after the last valid_until_ms that its client was told.
+ * until PROMISE_MARGIN_MS (see promise.h) after the last valid_until_ms that its client was told.
  *
  * Among the clients of this sidecar the order is first come, first served. A lock goes from one to
  * the next without being given back a few times at most, so that other hosts get their turn.
@@ -37,8 +37,6 @@
 enum {
     LOCKS_WAITERS_MAX = 4000,      /* in all */
     LOCKS_NAME_WAITERS_MAX = 1000, /* for one name */
-    LOCKS_MARGIN_MS = 2000, /* within the promise: from the end of what uses the lock to the end of
-                               what it had under way */
 };
 
 enum lock_end {

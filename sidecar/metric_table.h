@@ -82,6 +82,12 @@ enum metric_id {
     METRIC_PUBLISHED,
     METRIC_PUBLISH_FAILED,
     METRIC_PUBLISH_LATENCY, /* ms */
+    /* of a mount: files that are worked on */
+    METRIC_CLAIMS_HELD,
+    METRIC_CLAIMED,
+    METRIC_CLAIMS_DONE,
+    METRIC_CLAIMS_FAILED,
+    METRIC_DEAD_LETTERS,
     /* of the process */
     METRIC_HEARTBEAT,
     METRIC_LOOP_LAG, /* ms */

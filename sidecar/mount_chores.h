@@ -53,6 +53,8 @@ struct mount_work {
     struct lease *lease;
     struct mount_locks *mount_locks; /* NULL: there are none */
     struct mount_publish *mount_publish;
+    struct mount_claims *mount_claims; /* NULL: there are none */
+    unsigned holding;                  /* parts that hold something under the slot */
     struct feed *feed;
     struct watcher *watcher;
     struct metric_group *metrics;

@@ -8,6 +8,7 @@
 #include "lib/share/notice.h"
 #include "sidecar/locks.h"
 #include "sidecar/mount_chores.h"
+#include "sidecar/mount_member.h"
 
 enum {
     CALL_THREADS = 4,
@@ -52,10 +53,7 @@ static void on_released(void *arg, const char *name, uint64_t n)
 
 static void on_holding(void *arg, bool any)
 {
-    struct mount_work *work = arg;
-    const struct settings *settings = work->options.settings;
-    lease_set_interval(work->lease,
-                       any ? settings->lock_proof_interval_ms : settings->proof_interval_ms);
+    mount_member_hold(arg, any);
 }
 
 int mount_locks_open(struct mount_work *work)

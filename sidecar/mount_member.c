@@ -5,6 +5,7 @@
 #include "lib/mountinfo.h"
 #include "lib/share/journal.h"
 #include "sidecar/mount_chores.h"
+#include "sidecar/mount_claims.h"
 #include "sidecar/mount_locks.h"
 
 enum {
@@ -156,6 +157,8 @@ int mount_member_open(struct mount_work *work)
     int r = open_lease(work);
     if (r == 0 && work->lease)
         r = mount_locks_open(work);
+    if (r == 0 && work->lease && work->place.writable)
+        r = mount_claims_open(work);
     if (r < 0 || !settings->watch_enabled)
         return r;
     const struct watcher_options options = {
@@ -205,6 +208,15 @@ void mount_member_follow(struct mount_work *work)
         lease_stop(work->lease, !work->watcher || watcher_told_all(work->watcher));
     lease_tick(work->lease);
     mount_locks_follow(work);
+    mount_claims_follow(work);
+}
+
+void mount_member_hold(struct mount_work *work, bool any)
+{
+    const struct settings *settings = work->options.settings;
+    work->holding += any ? 1 : -1U;
+    lease_set_interval(work->lease, work->holding > 0 ? settings->lock_proof_interval_ms
+                                                      : settings->proof_interval_ms);
 }
 
 void mount_member_stop(struct mount_work *work)

@@ -28,4 +28,8 @@ void mount_member_bury(struct mount_work *work);
 
 bool mount_member_stopped(const struct mount_work *work);
 
+/* A part of the work holds something under the slot, or does not any more: then it is proven often.
+ */
+void mount_member_hold(struct mount_work *work, bool any);
+
 #endif

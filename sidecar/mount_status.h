@@ -26,6 +26,8 @@ struct mount_status {
     const char *nfs_shared_with;      /* the mount whose counters are this one's too, or NULL */
     bool has_locks;
     unsigned locks_held, locks_waiting;
+    bool has_claims;
+    unsigned claims_held, claimers;
     struct watcher_status watch;
 };
 

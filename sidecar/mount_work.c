@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "sidecar/mount_chores.h"
+#include "sidecar/mount_claims.h"
 #include "sidecar/mount_locks.h"
 #include "sidecar/mount_member.h"
 #include "sidecar/mount_publish.h"
@@ -94,6 +95,7 @@ static void count(struct mount_work *work)
     }
     count_own(work, &watch.child);
     mount_locks_count(work);
+    mount_claims_count(work);
 }
 
 static void follow(struct mount_work *work)
@@ -105,7 +107,7 @@ static void follow(struct mount_work *work)
                                          !work->facts.probe.code && work->facts.stalled_ms == 0);
     mount_publish_follow(work);
     if (work->stopping && !work->ending && mount_locks_are_free(work) &&
-        mount_publish_is_idle(work)) {
+        mount_publish_is_idle(work) && mount_claims_are_free(work)) {
         work->ending = true;
         mount_chores_plan_clean(work);
         mount_member_stop(work);
@@ -271,6 +273,7 @@ void mount_work_status(const struct mount_work *work, struct mount_status *ret_s
         .nfs_shared_with = work->metrics->shared_with,
     };
     mount_locks_status(work, ret_status);
+    mount_claims_status(work, ret_status);
     if (work->watcher)
         watcher_status(work->watcher, &ret_status->watch);
 }
@@ -283,6 +286,11 @@ struct locks *mount_work_locks(const struct mount_work *work)
 struct publisher *mount_work_publisher(const struct mount_work *work)
 {
     return mount_publish_of(work);
+}
+
+struct claims *mount_work_claims(const struct mount_work *work)
+{
+    return mount_claims_of(work);
 }
 
 struct feed *mount_work_feed(const struct mount_work *work)
@@ -302,6 +310,7 @@ void mount_work_stop(struct mount_work *work)
     work->stopping = true;
     mount_publish_stop(work);
     mount_locks_stop(work); /* those that are held are kept, and the rest with them */
+    mount_claims_stop(work);
     follow(work);
 }
 
@@ -326,6 +335,7 @@ int mount_work_close(struct mount_work *work, int64_t timeout_ms)
     mount_publish_free(work);
     if (mount_locks_close(work, clock_poll_timeout(until_ms)) < 0)
         return -EBUSY;
+    mount_claims_close(work);
     lease_free(work->lease);
     feed_free(work->feed);
     free(work->source);

@@ -25,6 +25,7 @@
 #include "sidecar/mount_status.h"
 
 struct mount_work;
+struct claims;
 struct locks;
 struct publisher;
 
@@ -48,6 +49,7 @@ void mount_work_tick(struct mount_work *work);
 void mount_work_status(const struct mount_work *work, struct mount_status *ret_status);
 struct locks *mount_work_locks(const struct mount_work *work); /* NULL: there are none */
 struct publisher *mount_work_publisher(const struct mount_work *work); /* NULL: read-only */
+struct claims *mount_work_claims(const struct mount_work *work);
 struct feed *mount_work_feed(const struct mount_work *work);
 const struct conditions *mount_work_conditions(const struct mount_work *work);
 

@@ -171,6 +171,11 @@ struct publisher *mounts_publisher(const struct mounts *mounts, size_t i)
     return mount_work_publisher(mounts->works[i]);
 }
 
+struct claims *mounts_claims(const struct mounts *mounts, size_t i)
+{
+    return mount_work_claims(mounts->works[i]);
+}
+
 struct feed *mounts_feed(const struct mounts *mounts, size_t i)
 {
     return mount_work_feed(mounts->works[i]);

@@ -39,6 +39,7 @@ void mounts_status(const struct mounts *mounts, size_t i, struct mount_status *r
 const char *mounts_path(const struct mounts *mounts, size_t i);
 struct locks *mounts_locks(const struct mounts *mounts, size_t i); /* NULL: it has none */
 struct publisher *mounts_publisher(const struct mounts *mounts, size_t i); /* NULL: it has none */
+struct claims *mounts_claims(const struct mounts *mounts, size_t i); /* NULL: it has none */
 struct feed *mounts_feed(const struct mounts *mounts, size_t i);
 
 /* Give back what is held and remove what would be left behind. */

@@ -17,9 +17,10 @@
 #include "lib/ofd.h"
 #include "lib/share/lock_name.h"
 #include "sidecar/lock_file.h"
+#include "sidecar/promise.h"
 
 /* Real files, workers and clock; the promise is as short as the margin allows. */
-enum { FENCE_MS = LOCKS_MARGIN_MS + 600, PATIENCE_MS = 30 * 1000 };
+enum { FENCE_MS = PROMISE_MARGIN_MS + 600, PATIENCE_MS = 30 * 1000 };
 
 static char root[64];
 static struct settings settings;
@@ -242,7 +243,7 @@ static void test_tokens_grow(void **state)
         assert_int_equal(client.token.generation, 7);
         assert_int_equal(client.token.n, n);
         assert_true(client.valid_until_ms > clock_now_ms());
-        assert_true(client.valid_until_ms <= clock_now_ms() + FENCE_MS - LOCKS_MARGIN_MS);
+        assert_true(client.valid_until_ms <= clock_now_ms() + FENCE_MS - PROMISE_MARGIN_MS);
         give_back(&client);
     }
     assert_int_equal(released, 3);
