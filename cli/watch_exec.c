@@ -14,6 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/debounce.h"
+#include "lib/json_path.h"
 #include "lib/share/change.h"
 
 enum { BATCH_MAX = 1024 * 1024, MOST_FACTOR = 10, EXIT_NO_SHELL = 127 };
@@ -66,41 +67,12 @@ void watch_exec_close(struct watch_exec *exec)
 
 /* ---- the batch ---- */
 
-static int digit_of(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-static char *from_base64(const char *text)
-{
-    _cleanup_free_ char *bytes = malloc(strlen(text) / 4 * 3 + 3);
-    if (!bytes)
-        return NULL;
-    char *out = bytes;
-    unsigned bits = 0;
-    for (int n = 0; *text && *text != '='; text++) {
-        int digit = digit_of(*text);
-        if (digit < 0)
-            return NULL;
-        bits = bits << 6 | (unsigned)digit;
-        n += 6;
-        if (n >= 8) {
-            n -= 8;
-            *out++ = (char)(bits >> n & 0xff);
-        }
-    }
-    *out = '\0';
-    return take_ptr(bytes);
-}
-
 char *watch_exec_path(const json_t *change)
 {
-    const char *mount = watch_text(change, "mount"), *exact = watch_text(change, "path_base64");
-    _cleanup_free_ char *path = *exact ? from_base64(exact) : strdup(watch_text(change, "path"));
+    const char *mount = watch_text(change, "mount");
+    _cleanup_free_ char *path = NULL;
     char *whole;
-    if (!path)
+    if (json_path_get(change, "path", &path, NULL) < 0)
         return NULL;
     if (strcmp(mount, "/") == 0)
         mount = "";

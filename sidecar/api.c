@@ -10,6 +10,7 @@
 #include "lib/json.h"
 #include "lib/parse.h"
 #include "sidecar/api_changes.h"
+#include "sidecar/api_claims.h"
 #include "sidecar/api_locks.h"
 #include "sidecar/api_metrics.h"
 #include "sidecar/api_publish.h"
@@ -98,11 +99,10 @@ static bool is_allowed(const struct api *api, uid_t uid)
     return false;
 }
 
-/* Locks have their names in the path. */
-static bool is_about_locks(const char *path)
+/* Locks have their names in the path, claims their ids. */
+static bool is_about(const char *path, const char *prefix)
 {
-    const char prefix[] = "/v1/locks";
-    size_t n = sizeof(prefix) - 1;
+    size_t n = strlen(prefix);
     return strncmp(path, prefix, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
@@ -140,8 +140,10 @@ static void on_request(void *arg, struct http_request *request)
     if (!is_allowed(api, request->peer.uid))
         http_error(request, 403, "add it to api.uids", "uid %u (pid %d) may not use this API",
                    request->peer.uid, request->peer.pid);
-    else if (is_about_locks(head->path))
+    else if (is_about(head->path, "/v1/locks"))
         api_locks_serve(api->locks, request);
+    else if (is_about(head->path, "/v1/claims"))
+        api_claims_serve(&api->from, request);
     else if (!route && path_exists)
         http_error(request, 405, strcmp(head->path, "/v1/publish") == 0 ? "use POST" : "use GET",
                    "%s is not possible on %.128s", head->method, head->path);
@@ -149,7 +151,7 @@ static void on_request(void *arg, struct http_request *request)
         http_error(
             request, 404,
             "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks "
-            "/v1/publish",
+            "/v1/claims /v1/publish",
             "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);

@@ -45,20 +45,9 @@ struct api_locks {
 
 /* ---- lines ---- */
 
-static void write_line(struct http_stream *http, json_t *line)
-{
-    _cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    json_decref(line);
-    if (!text || !http)
-        return;
-    size_t length = strlen(text);
-    text[length] = '\n'; /* in place of the NUL */
-    http_stream_write(http, text, length + 1);
-}
-
 static void send_line(struct stream *stream, json_t *line)
 {
-    write_line(stream->http, line);
+    http_stream_write_json(stream->http, line);
 }
 
 /* ---- what a lock says ---- */
@@ -207,25 +196,6 @@ static struct locks *find_locks(const struct api_locks *api, const char *mount,
     return NULL;
 }
 
-static int parse_flag(const struct http_query *query, const char *name, bool *ret_flag,
-                      struct error *err)
-{
-    const char *text = http_query_get(query, name);
-    if (text && parse_bool(text, ret_flag) < 0)
-        return error_set(err, EINVAL, "%s: \"%.32s\" is not 1 or 0", name, text);
-    return 0;
-}
-
-static int parse_number(const struct http_query *query, const char *name, int64_t most,
-                        int64_t *ret_number, struct error *err)
-{
-    const char *text = http_query_get(query, name);
-    if (text && parse_i64(text, 0, most, ret_number) < 0)
-        return error_set(err, EINVAL, "%s: \"%.32s\" is not a number from 0 to %lld", name, text,
-                         (long long)most);
-    return 0;
-}
-
 static int parse_request(const struct http_query *query, const char *name,
                          struct lock_request *ret_request, struct error *err)
 {
@@ -233,9 +203,9 @@ static int parse_request(const struct http_query *query, const char *name,
     struct lock_request request = {
         .name = name, .purpose = purpose ? purpose : "", .deadline_ms = CLOCK_NEVER};
     int64_t wait_ms = -1;
-    int r = parse_number(query, "wait_ms", WAIT_MOST_MS, &wait_ms, err);
+    int r = http_query_i64(query, "wait_ms", 0, WAIT_MOST_MS, &wait_ms, err);
     if (r == 0)
-        r = parse_flag(query, "once", &request.once, err);
+        r = http_query_bool(query, "once", &request.once, err);
     if (r < 0)
         return r;
     if (wait_ms >= 0)
@@ -319,9 +289,9 @@ static void serve_release(struct api_locks *api, struct http_request *request, c
     int64_t exit_status = 0;
     int r = http_query_parse(request->head.query, names, &query, &err);
     if (r == 0)
-        r = parse_flag(&query, "done", &done, &err);
+        r = http_query_bool(&query, "done", &done, &err);
     if (r == 0)
-        r = parse_number(&query, "exit_status", EXIT_STATUS_MAX, &exit_status, &err);
+        r = http_query_i64(&query, "exit_status", 0, EXIT_STATUS_MAX, &exit_status, &err);
     if (r < 0) {
         http_error(request, 400, "POST /v1/locks/NAME/release?hold=HEX&done=1&exit_status=N", "%s",
                    err.text);

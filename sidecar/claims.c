@@ -542,6 +542,7 @@ bool claims_view(const struct claims *claims, size_t i, struct claim_view *ret_v
 void claims_count(const struct claims *claims, struct claim_counts *ret_counts)
 {
     *ret_counts = claims->counts;
+    ret_counts->draining = claims->draining;
 }
 
 /* ---- the whole ---- */

@@ -43,6 +43,7 @@ enum {
     CLAIMS_BATCH_MAX = 64,
     CLAIMS_CLAIMERS_MAX = 1000, /* of a mount; with each its batch of claims */
     CLAIMS_QUEUES_MAX = 64,
+    CLAIMS_ATTEMPTS_MAX = 1000,
 };
 
 enum claimer_end {
@@ -95,6 +96,7 @@ struct claims_options {
 
 struct claim_counts {
     unsigned held, claimers;
+    bool draining;
     uint64_t claimed, done, failed, dead; /* since start */
 };
 

@@ -256,6 +256,17 @@ void http_stream_write(struct http_stream *stream, const void *data, size_t leng
         evbuffer_add(out, "\r\n", 2);
 }
 
+void http_stream_write_json(struct http_stream *stream, json_t *line)
+{
+    _cleanup_free_ char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    json_decref(line);
+    if (!text || !stream)
+        return;
+    size_t length = strlen(text);
+    text[length] = '\n'; /* in place of the NUL */
+    http_stream_write(stream, text, length + 1);
+}
+
 size_t http_stream_pending(const struct http_stream *stream)
 {
     return evbuffer_get_length(bufferevent_get_output(stream->bev));

@@ -88,6 +88,8 @@ void http_stream_begin(struct http_request *request, const char *type,
                        const struct http_stream_ops *ops, void *arg,
                        struct http_stream **ret_stream);
 void http_stream_write(struct http_stream *stream, const void *data, size_t length);
+/* A line; takes it. Nobody gets it when stream is NULL, the client's connection being gone. */
+void http_stream_write_json(struct http_stream *stream, json_t *line);
 /* An answer that comes later: http_reply() or http_error() on http_deferred(), unless closed() came
  * before. */
 void http_defer(struct http_request *request, const struct http_stream_ops *ops, void *arg,

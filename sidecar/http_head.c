@@ -167,3 +167,22 @@ const char *http_query_get(const struct http_query *query, const char *name)
             return query->of[i].value;
     return NULL;
 }
+
+int http_query_bool(const struct http_query *query, const char *name, bool *ret_value,
+                    struct error *err)
+{
+    const char *text = http_query_get(query, name);
+    if (text && parse_bool(text, ret_value) < 0)
+        return error_set(err, EINVAL, "%s: \"%.32s\" is not 1 or 0", name, text);
+    return 0;
+}
+
+int http_query_i64(const struct http_query *query, const char *name, int64_t min, int64_t max,
+                   int64_t *ret_value, struct error *err)
+{
+    const char *text = http_query_get(query, name);
+    if (text && parse_i64(text, min, max, ret_value) < 0)
+        return error_set(err, EINVAL, "%s: \"%.32s\" is not a number from %lld to %lld", name, text,
+                         (long long)min, (long long)max);
+    return 0;
+}

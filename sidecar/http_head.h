@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/error.h"
 
@@ -49,5 +50,11 @@ int http_path_decode(char *text, struct error *err);
 int http_query_parse(char *text, const char *const names[], struct http_query *ret_query,
                      struct error *err);
 const char *http_query_get(const struct http_query *query, const char *name);
+
+/* Untouched when it is not given. */
+int http_query_bool(const struct http_query *query, const char *name, bool *ret_value,
+                    struct error *err);
+int http_query_i64(const struct http_query *query, const char *name, int64_t min, int64_t max,
+                   int64_t *ret_value, struct error *err);
 
 #endif

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base64.h"
-#include "lib/json.h"
+#include "lib/json_path.h"
 #include "lib/parse.h"
 #include "lib/share/lock_name.h"
 
@@ -18,41 +17,10 @@ enum {
     MODE_TEXT_MAX = 8,
 };
 
-static int decode(const char *key, const char *text, char **ret_path, struct error *err)
-{
-    size_t length = strlen(text), decoded;
-    _cleanup_free_ char *path = malloc(length + 1);
-    if (!path)
-        return error_set(err, ENOMEM, "no memory");
-    if (base64_decode(text, length, path, &decoded) < 0 || memchr(path, '\0', decoded))
-        return error_set(err, EINVAL, "%s: it is not base64 of a path", key);
-    path[decoded] = '\0';
-    *ret_path = take_ptr(path);
-    return 0;
-}
-
-/* "KEY" or "KEY_base64". -ENOENT: neither. */
-static int get_path(const json_t *object, const char *key, char **ret_path, struct error *err)
-{
-    char encoded[32];
-    const char *text;
-    struct error missing;
-    snprintf(encoded, sizeof(encoded), "%s_base64", key);
-    int r = json_get_string(object, encoded, BASE64_LENGTH(PATH_MAX), &text, &missing);
-    if (r == 0)
-        return decode(encoded, text, ret_path, err);
-    if (r == -ENOENT)
-        r = json_get_string(object, key, PATH_MAX - 1, &text, &missing);
-    if (r < 0)
-        return error_set(err, -r, "%s", missing.text);
-    *ret_path = strdup(text);
-    return *ret_path ? 0 : error_set(err, ENOMEM, "no memory");
-}
-
 static int get_names(const json_t *object, struct publish_names *ret_names, struct error *err)
 {
-    int r = get_path(object, "from", &ret_names->from, err);
-    return r == 0 ? get_path(object, "to", &ret_names->to, err) : r;
+    int r = json_path_get(object, "from", &ret_names->from, err);
+    return r == 0 ? json_path_get(object, "to", &ret_names->to, err) : r;
 }
 
 static int get_files(const json_t *root, struct publish_body *body, struct error *err)
@@ -166,7 +134,7 @@ int publish_body_parse(const char *text, size_t length, struct publish_body *ret
     if (r == 0)
         r = get_files(body.root, &body, err);
     if (r == 0)
-        r = optional(get_path(body.root, "manifest", &body.manifest, err));
+        r = optional(json_path_get(body.root, "manifest", &body.manifest, err));
     if (r == 0)
         r = get_options(body.root, &body, err);
     if (r == 0)

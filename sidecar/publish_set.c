@@ -8,11 +8,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "lib/base64.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/fs.h"
-#include "lib/json.h"
+#include "lib/json_path.h"
 #include "lib/share/layout.h"
 
 enum { AT_ONCE = 4, MANIFEST_NAME_SIZE = 40 };
@@ -101,17 +100,9 @@ static json_t *file_json(const struct publish_set *set, size_t i)
     const struct set_file *file = &set->files[i];
     const char *path = set->body.files[i].to;
     char sha256[SHA256_TEXT];
-    json_t *json =
-        json_pack("{s:o, s:I}", "path", json_string_lossy(path), "size", (json_int_t)file->size);
-    json_t *exact = json_string(path);
-    if (json && !exact) {
-        size_t length = strlen(path);
-        _cleanup_free_ char *text = calloc(1, BASE64_LENGTH(length) + 1);
-        if (text)
-            base64_encode(path, length, text);
-        json_object_set_new(json, "path_base64", json_string(text ? text : ""));
-    }
-    json_decref(exact);
+    json_t *json = json_pack("{s:I}", "size", (json_int_t)file->size);
+    if (json)
+        json_path_set(json, "path", path);
     if (json && file->has_digest)
         json_object_set_new(json, "sha256", json_string(sha256_format(file->sha256, sha256)));
     return json;
