@@ -96,17 +96,10 @@ static int connect_socket(struct client *client, struct error *err)
     return 0;
 }
 
-static int send_request(struct client *client, const char *method, const char *target,
-                        struct error *err)
+static int send_all(struct client *client, const char *data, size_t length, struct error *err)
 {
-    char request[CLIENT_TARGET_MAX + 64];
-    int n = snprintf(request, sizeof(request), "%s %s HTTP/1.0\r\nHost: efs-sidecar\r\n\r\n",
-                     method, target);
-    if (n < 0 || (size_t)n >= sizeof(request))
-        return error_set(err, ENAMETOOLONG, "the request is longer than %d bytes",
-                         CLIENT_TARGET_MAX);
-    for (size_t sent = 0; sent < (size_t)n;) {
-        ssize_t bytes = send(client->fd, request + sent, (size_t)n - sent, MSG_NOSIGNAL);
+    for (size_t sent = 0; sent < length;) {
+        ssize_t bytes = send(client->fd, data + sent, length - sent, MSG_NOSIGNAL);
         if (bytes >= 0) {
             sent += (size_t)bytes;
             continue;
@@ -121,6 +114,23 @@ static int send_request(struct client *client, const char *method, const char *t
             return r;
     }
     return 0;
+}
+
+/* body NULL: there is none. */
+static int send_request(struct client *client, const char *method, const char *target,
+                        const char *body, struct error *err)
+{
+    char request[CLIENT_TARGET_MAX + 160], fields[96] = "";
+    if (body)
+        snprintf(fields, sizeof(fields),
+                 "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body));
+    int n = snprintf(request, sizeof(request), "%s %s HTTP/1.0\r\nHost: efs-sidecar\r\n%s\r\n",
+                     method, target, fields);
+    if (n < 0 || (size_t)n >= sizeof(request))
+        return error_set(err, ENAMETOOLONG, "the request is longer than %d bytes",
+                         CLIENT_TARGET_MAX);
+    int r = send_all(client, request, (size_t)n, err);
+    return r == 0 && body ? send_all(client, body, strlen(body), err) : r;
 }
 
 static int make_room(struct client *client)
@@ -186,8 +196,8 @@ static int read_head(struct client *client, struct error *err)
     }
 }
 
-static int ask(const char *method, const char *socket_path, const char *target, int64_t timeout_ms,
-               struct client **ret_client, struct error *err)
+static int ask(const char *method, const char *socket_path, const char *target, const char *body,
+               int64_t timeout_ms, struct client **ret_client, struct error *err)
 {
     _cleanup_client_ struct client *client = calloc(1, sizeof(*client));
     if (!client)
@@ -200,7 +210,7 @@ static int ask(const char *method, const char *socket_path, const char *target, 
         return error_set_errno(err, ENOMEM, "cannot make a request");
     int r = connect_socket(client, err);
     if (r == 0)
-        r = send_request(client, method, target, err);
+        r = send_request(client, method, target, body, err);
     if (r == 0)
         r = read_head(client, err);
     if (r < 0)
@@ -212,13 +222,19 @@ static int ask(const char *method, const char *socket_path, const char *target, 
 int client_get(const char *socket_path, const char *target, int64_t timeout_ms,
                struct client **ret_client, struct error *err)
 {
-    return ask("GET", socket_path, target, timeout_ms, ret_client, err);
+    return ask("GET", socket_path, target, NULL, timeout_ms, ret_client, err);
 }
 
 int client_post(const char *socket_path, const char *target, int64_t timeout_ms,
                 struct client **ret_client, struct error *err)
 {
-    return ask("POST", socket_path, target, timeout_ms, ret_client, err);
+    return ask("POST", socket_path, target, NULL, timeout_ms, ret_client, err);
+}
+
+int client_post_json(const char *socket_path, const char *target, const char *body,
+                     int64_t timeout_ms, struct client **ret_client, struct error *err)
+{
+    return ask("POST", socket_path, target, body, timeout_ms, ret_client, err);
 }
 
 int client_status(const struct client *client)

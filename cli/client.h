@@ -40,6 +40,8 @@ int client_get(const char *socket_path, const char *target, int64_t timeout_ms,
                struct client **ret_client, struct error *err);
 int client_post(const char *socket_path, const char *target, int64_t timeout_ms,
                 struct client **ret_client, struct error *err); /* without a body */
+int client_post_json(const char *socket_path, const char *target, const char *body,
+                     int64_t timeout_ms, struct client **ret_client, struct error *err);
 
 int client_status(const struct client *client);
 

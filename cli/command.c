@@ -29,13 +29,14 @@ int command_failed(const struct error *err)
 }
 
 /* {"code","message","hint"}: the sidecar's own words. */
-static int refused(struct client *client)
+int command_refused(struct client *client, char ret_code[COMMAND_CODE_SIZE])
 {
     _cleanup_json_ json_t *root = NULL;
-    const char *text, *message, *hint;
+    const char *text, *message, *hint, *code;
     size_t length;
     struct error err;
     int r = client_body(client, &text, &length, &err);
+    *ret_code = '\0';
     if (r < 0)
         return command_failed(&err);
     fputs("efsctl: ", stderr);
@@ -44,6 +45,8 @@ static int refused(struct client *client)
         fprintf(stderr, "the sidecar answered with HTTP status %d\n", client_status(client));
         return COMMAND_REFUSED;
     }
+    if (json_get_string(root, "code", COMMAND_CODE_SIZE - 1, &code, &err) == 0)
+        snprintf(ret_code, COMMAND_CODE_SIZE, "%s", code);
     text_put(stderr, message);
     if (json_get_string(root, "hint", MESSAGE_MAX, &hint, &err) == 0 && *hint) {
         fputs("\nefsctl: ", stderr);
@@ -61,10 +64,11 @@ static int ask(const struct command_call *call, ask_fn how, const char *target, 
 {
     _cleanup_client_ struct client *client = NULL;
     struct error err;
+    char code[COMMAND_CODE_SIZE];
     if (how(call->socket_path, target, timeout_ms, &client, &err) < 0)
         return command_failed(&err);
     if (client_status(client) != 200)
-        return refused(client);
+        return command_refused(client, code);
     *ret_client = take_ptr(client);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "cli/lock.h"
 #include "cli/locks.h"
 #include "cli/metrics.h"
+#include "cli/publish.h"
 #include "cli/state.h"
 #include "cli/status.h"
 #include "cli/taskdef.h"
@@ -111,6 +112,23 @@ static const struct command commands[] = {
      {{"json", NULL, "what the API answers, as it is"},
       {"mount", "DIR", "NAME is one of this mount's tasks [the first that has locks]"}},
      locks_run},
+    {"publish",
+     "SRC DEST",
+     PUBLISH_ARGUMENTS_MAX,
+     "SRC, or - for stdin, appears as DEST, whole, for all tasks; not if DEST exists",
+     {{"replace", NULL, "also if DEST exists: readers get the old file or the new one"},
+      {"mkdir", NULL, "make the directories of DEST that are missing"},
+      {"mode", "MODE", "its permission bits, in octal [SRC's]"},
+      {"keep", NULL, "SRC stays as it is; one that lies on the mount is moved else"},
+      {"manifest", "FILE",
+       "SRC ... DIRECTORY: several as a set; FILE names them all, and comes last"},
+      {"lock", "NAME", "only while this task holds that lock"},
+      {"token", "G.N", "with this token of it [EFS_LOCK_TOKEN, under efsctl lock]"},
+      {"mount", "DIR", "DEST is relative to this mount [the first that can be written]"},
+      {"timeout", "TIME", "give up after this long [60s]"},
+      {"no-digest", NULL, "the others need not know its SHA-256"},
+      {"json", NULL, "what the API answers, as it is"}},
+     publish_run},
     {"config",
      "",
      0,

@@ -44,6 +44,7 @@ struct http_connection {
     struct bufferevent *bev;
     enum state state;
     bool close_after; /* the answer */
+    bool large;       /* counts in the server's n_large */
     size_t discarded;
     int64_t deadline_ms; /* READING, DISCARDING: in the server's waiting list */
     char *head_text;     /* of a request whose body is not complete yet */
@@ -61,7 +62,7 @@ struct http_server {
     const struct http_handlers *handlers;
     void *arg;
     int64_t resume_ms; /* of a paused listener */
-    size_t n, n_streams;
+    size_t n, n_streams, n_large;
     struct connection_list waiting; /* READING, DISCARDING: the first has the earliest deadline */
     struct connection_list busy;
 };
@@ -134,8 +135,29 @@ static void enter(struct http_connection *c, enum state state)
         bufferevent_enable(c->bev, EV_READ);
 }
 
+/* Is there room for a large body? */
+static bool admit_body(struct http_connection *c)
+{
+    size_t bytes = c->request.head.body_bytes;
+    if (bytes <= HTTP_SMALL_BODY_MAX)
+        return true;
+    if (c->server->n_large == HTTP_LARGE_BODIES)
+        return false;
+    c->large = true;
+    c->server->n_large++;
+    bufferevent_setwatermark(c->bev, EV_READ, 0, HTTP_HEAD_MAX + bytes);
+    return true;
+}
+
+static void dismiss_body(struct http_connection *c)
+{
+    c->server->n_large -= c->large;
+    c->large = false;
+}
+
 static void close_connection(struct http_connection *c)
 {
+    dismiss_body(c);
     TAILQ_REMOVE(list_of(c), c, link);
     c->server->n--;
     if (c->state == STREAMING) {
@@ -315,6 +337,10 @@ static int read_head(struct http_connection *c, struct evbuffer *in)
         refuse(c, r == -EMSGSIZE ? 413 : 400, err.text);
         return -1;
     }
+    if (!admit_body(c)) {
+        refuse(c, 429, "too many large requests at once: try again");
+        return -1;
+    }
     if (c->request.head.expects_continue && c->request.head.body_bytes > 0)
         evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 100 Continue\r\n\r\n");
     return 1;
@@ -332,6 +358,9 @@ static void read_request(struct http_connection *c)
     c->request.body = body_bytes ? (char *)evbuffer_pullup(in, (ev_ssize_t)body_bytes) : "";
     c->server->handlers->handle(c->server->arg, &c->request);
     evbuffer_drain(in, body_bytes);
+    if (c->large)
+        bufferevent_setwatermark(c->bev, EV_READ, 0, HTTP_HEAD_MAX + HTTP_SMALL_BODY_MAX);
+    dismiss_body(c);
     free(take_ptr(c->head_text));
 }
 
@@ -419,7 +448,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     c->request.connection = c;
     TAILQ_INSERT_TAIL(&server->waiting, c, link);
     bufferevent_setcb(bev, on_read, on_write, on_end, c);
-    bufferevent_setwatermark(bev, EV_READ, 0, HTTP_HEAD_MAX + HTTP_BODY_MAX);
+    bufferevent_setwatermark(bev, EV_READ, 0, HTTP_HEAD_MAX + HTTP_SMALL_BODY_MAX);
     enter(c, READING);
     /* First those that are in get a chance to be read. */
     if (++server->n == HTTP_CONNECTIONS_MAX)
