@@ -175,7 +175,7 @@ static void print_usage(FILE *out)
     fputs("\nSettings, where the sidecar is found:\n", out);
     config_print_help(&settings_table, PROGRAM_CTL, out);
     fputs("\nExit codes: 0 done, 1 no, 64 wrong usage, 69 no sidecar answers,\n75 somebody else "
-          "has the lock, 76 the lock was lost.\n",
+          "has the lock, 76 the lock was lost; 73, 74 see publish.\n",
           out);
 }
 

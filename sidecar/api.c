@@ -194,9 +194,16 @@ void api_check(const struct settings *settings, struct config_report *report)
                      *settings->api_socket ? "api.socket" : "run_dir", API_SOCKET_PATH_MAX);
 }
 
+/* A set of files. */
+static bool takes_large(const char *path)
+{
+    return strcmp(path, "/v1/publish") == 0;
+}
+
 static int listen_and_serve(struct api *api, struct error *err)
 {
-    static const struct http_handlers handlers = {.handle = on_request, .answered = on_answered};
+    static const struct http_handlers handlers = {
+        .handle = on_request, .answered = on_answered, .takes_large = takes_large};
     const struct settings *settings = api->from.settings;
     char path[CONFIG_TEXT_MAX];
     int r = settings_api_socket(settings, path, sizeof(path));

@@ -4,8 +4,6 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
-#include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +12,6 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
-#include "lib/json.h"
 
 enum {
     WRITE_TIMEOUT_S = 30,   /* an answer that nobody takes */
@@ -67,29 +64,28 @@ struct http_server {
     struct connection_list busy;
 };
 
-static const struct {
-    int status;
-    const char *phrase, *code;
-} statuses[] = {
-    {200, "OK", ""},
-    {400, "Bad Request", "BadRequest"},
-    {403, "Forbidden", "Forbidden"},
-    {404, "Not Found", "NotFound"},
-    {405, "Method Not Allowed", "MethodNotAllowed"},
-    {409, "Conflict", "NotReady"},
-    {410, "Gone", "Gone"},
-    {413, "Content Too Large", "TooLarge"},
-    {429, "Too Many Requests", "TooManyRequests"},
-    {500, "Internal Error", "InternalError"},
-    {503, "Service Unavailable", "Unavailable"},
-};
-
-static size_t status_index(int status)
+static const char *phrase_of(int status)
 {
+    static const struct {
+        int status;
+        const char *phrase;
+    } known[] = {
+        {200, "OK"},
+        {400, "Bad Request"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {413, "Content Too Large"},
+        {429, "Too Many Requests"},
+        {500, "Internal Error"},
+        {503, "Service Unavailable"},
+    };
     size_t i = 0;
-    while (statuses[i].status != status && i + 1 < ARRAY_LEN(statuses))
+    while (known[i].status != status && i + 1 < ARRAY_LEN(known))
         i++;
-    return i;
+    return known[i].phrase;
 }
 
 /* ---- connections ---- */
@@ -135,20 +131,6 @@ static void enter(struct http_connection *c, enum state state)
         bufferevent_enable(c->bev, EV_READ);
 }
 
-/* Is there room for a large body? */
-static bool admit_body(struct http_connection *c)
-{
-    size_t bytes = c->request.head.body_bytes;
-    if (bytes <= HTTP_SMALL_BODY_MAX)
-        return true;
-    if (c->server->n_large == HTTP_LARGE_BODIES)
-        return false;
-    c->large = true;
-    c->server->n_large++;
-    bufferevent_setwatermark(c->bev, EV_READ, 0, HTTP_HEAD_MAX + bytes);
-    return true;
-}
-
 static void dismiss_body(struct http_connection *c)
 {
     c->server->n_large -= c->large;
@@ -175,9 +157,8 @@ static void answer(struct http_request *request, int status, const char *type, c
 {
     struct http_connection *c = request->connection;
     evbuffer_add_printf(bufferevent_get_output(c->bev),
-                        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s\r\n", status,
-                        statuses[status_index(status)].phrase, type, framing,
-                        c->close_after ? "Connection: close\r\n" : "");
+                        "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s\r\n", status, phrase_of(status),
+                        type, framing, c->close_after ? "Connection: close\r\n" : "");
     if (c->server->handlers->answered)
         c->server->handlers->answered(c->server->arg, status);
 }
@@ -194,25 +175,6 @@ void http_reply(struct http_request *request, int status, const char *type, cons
     enter(c, ANSWERING);
 }
 
-void http_refuse(struct http_request *request, int status, const char *code, const char *hint,
-                 const char *message)
-{
-    _cleanup_json_ json_t *body = json_pack("{s:s, s:o, s:s}", "code", code, "message",
-                                            json_string_lossy(message), "hint", hint ? hint : "");
-    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    http_reply(request, status, "application/json", text ? text : "{}", text ? strlen(text) : 2);
-}
-
-void http_error(struct http_request *request, int status, const char *hint, const char *format, ...)
-{
-    char message[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    http_refuse(request, status, statuses[status_index(status)].code, hint, message);
-}
-
 bool http_stream_refused(struct http_request *request)
 {
     if (request->connection->server->n_streams < HTTP_STREAMS_MAX)
@@ -221,16 +183,6 @@ bool http_stream_refused(struct http_request *request)
                "%d clients keep their connections for locks or changes, the most that can",
                HTTP_STREAMS_MAX);
     return true;
-}
-
-void http_reply_json(struct http_request *request, json_t *body)
-{
-    _cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    if (text)
-        http_reply(request, 200, "application/json", text, strlen(text));
-    else
-        http_error(request, 503, NULL, "no memory");
 }
 
 void http_stream_begin(struct http_request *request, const char *type,
@@ -313,6 +265,29 @@ static void refuse(struct http_connection *c, int status, const char *message)
     http_error(&c->request, status, NULL, "%s", message);
 }
 
+static bool admit_body(struct http_connection *c)
+{
+    struct http_server *server = c->server;
+    const struct http_head *head = &c->request.head;
+    if (head->body_bytes <= HTTP_SMALL_BODY_MAX)
+        return true;
+    if (!server->handlers->takes_large || !server->handlers->takes_large(head->path)) {
+        char words[80];
+        snprintf(words, sizeof(words), "the body has %zu bytes, more than %d", head->body_bytes,
+                 HTTP_SMALL_BODY_MAX);
+        refuse(c, 413, words);
+        return false;
+    }
+    if (server->n_large == HTTP_LARGE_BODIES) {
+        refuse(c, 429, "too many large requests at once: try again");
+        return false;
+    }
+    c->large = true;
+    server->n_large++;
+    bufferevent_setwatermark(c->bev, EV_READ, 0, HTTP_HEAD_MAX + head->body_bytes);
+    return true;
+}
+
 /* 1: the head is there, 0: not yet, -1: refused. */
 static int read_head(struct http_connection *c, struct evbuffer *in)
 {
@@ -337,10 +312,8 @@ static int read_head(struct http_connection *c, struct evbuffer *in)
         refuse(c, r == -EMSGSIZE ? 413 : 400, err.text);
         return -1;
     }
-    if (!admit_body(c)) {
-        refuse(c, 429, "too many large requests at once: try again");
+    if (!admit_body(c))
         return -1;
-    }
     if (c->request.head.expects_continue && c->request.head.body_bytes > 0)
         evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 100 Continue\r\n\r\n");
     return 1;

@@ -52,6 +52,7 @@ struct http_request {
 struct http_handlers {
     void (*handle)(void *arg, struct http_request *request);
     void (*answered)(void *arg, int status); /* every request that got an answer, or NULL */
+    bool (*takes_large)(const char *path);   /* a body above HTTP_SMALL_BODY_MAX; NULL: none */
 };
 
 /* fd: listening, non-blocking; the server's from success on. */

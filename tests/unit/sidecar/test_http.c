@@ -42,7 +42,11 @@ static void handle(void *arg, struct http_request *request)
         http_stream_begin(request, "text/plain", &ops, NULL, &stream);
     else if (strcmp(request->head.path, "/echo") == 0)
         http_reply(request, 200, "text/plain", request->body, request->head.body_bytes);
-    else if (strcmp(request->head.path, "/big") == 0) {
+    else if (strcmp(request->head.path, "/length") == 0) {
+        char text[32];
+        int n = snprintf(text, sizeof(text), "%zu", request->head.body_bytes);
+        http_reply(request, 200, "text/plain", text, (size_t)n);
+    } else if (strcmp(request->head.path, "/big") == 0) {
         static char big[4 * 1024 * 1024];
         memset(big, 'b', sizeof(big));
         http_reply(request, 200, "text/plain", big, sizeof(big));
@@ -56,7 +60,13 @@ static void answered(void *arg, int status)
     last_status = status;
 }
 
-static const struct http_handlers handlers = {.handle = handle, .answered = answered};
+static bool takes_large(const char *path)
+{
+    return strcmp(path, "/length") == 0;
+}
+
+static const struct http_handlers handlers = {
+    .handle = handle, .answered = answered, .takes_large = takes_large};
 
 static int set_up(void **state)
 {
@@ -168,6 +178,41 @@ static void test_continue(void **state)
     say(fd, "ok");
     assert_non_null(strstr(hear(fd, NULL), "\r\n\r\nok"));
     close(fd);
+}
+
+/* Those that are too many hear it at once; an end of one, whatever it is, makes room. */
+static void test_large_bodies(void **state)
+{
+    enum { BYTES = 100 * 1000 };
+    static const char head[] = "POST /length HTTP/1.1\r\nContent-Length: 100000\r\n\r\n";
+    static char body[BYTES + 1];
+    int fds[HTTP_LARGE_BODIES];
+    memset(body, 'x', BYTES);
+    for (int i = 0; i < HTTP_LARGE_BODIES; i++)
+        say(fds[i] = new_client(), head);
+    int late = new_client();
+    say(late, head);
+    assert_int_equal(last_status, 429);
+    close(late);
+
+    for (int i = 0; i < 2; i++) { /* the second on the same connection */
+        for (size_t sent = 0; sent < BYTES; turn()) {
+            ssize_t n = send(fds[0], body + sent, BYTES - sent, MSG_NOSIGNAL);
+            assert_true(n > 0);
+            sent += (size_t)n;
+        }
+        assert_int_equal(last_status, 200);
+        assert_non_null(strstr(hear(fds[0], NULL), "\r\n\r\n100000"));
+        say(fds[0], i == 0 ? head : "");
+    }
+    close(fds[1]);
+    turn();
+    for (int i = 0; i < 2; i++) { /* one answered, one gone */
+        say(fds[i] = new_client(), head);
+        assert_int_equal(last_status, 200);
+    }
+    for (int i = 0; i < HTTP_LARGE_BODIES; i++)
+        close(fds[i]);
 }
 
 /* The client hears why, although it was still sending. */
@@ -329,6 +374,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pipelining, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_http_1_0, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_continue, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_large_bodies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_streams, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_close_ends_streams, set_up, tear_down),

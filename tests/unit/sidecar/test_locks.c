@@ -446,6 +446,33 @@ static void test_proofs_keep_it_valid(void **state)
     give_back(&client);
 }
 
+/* Nobody has the lock before the promise is over: not even the next one here. */
+static void test_a_publish_that_is_unknown(void **state)
+{
+    struct client first, next;
+    ask(&first, "a", -1);
+    ask(&next, "a", -1);
+    run_until(first.granted);
+    struct lock_token stale = {.generation = 7, .n = 2};
+    assert_ptr_equal(locks_find_token(locks, "a", &first.token), first.hold);
+    assert_null(locks_find_token(locks, "a", &stale));
+    assert_null(locks_find_token(locks, "b", &first.token));
+    lock_hold_publish_begin(first.hold);
+    int64_t released_ms = clock_now_ms();
+    lock_hold_release(first.hold, false, 0);
+    assert_null(locks_find_token(locks, "a", &first.token));
+    run_until(first.ended);
+    assert_int_equal(first.end, LOCK_END_LOST);
+    assert_int_equal(released, 0);
+    run_until(next.granted);
+    assert_true(next.granted_ms >= released_ms + FENCE_MS);
+    assert_int_equal(next.token.n, 2);
+
+    lock_hold_publish_begin(next.hold);
+    lock_hold_publish_end(next.hold);
+    give_back(&next);
+}
+
 static void test_an_abandoned_hold_is_kept_for_its_time(void **state)
 {
     struct client client, next;
@@ -596,6 +623,7 @@ int main(void)
         WITH_LOCKS(test_waiting_while_locks_are_not_ready),
         WITH_LOCKS(test_looking_at_a_file),
         WITH_LOCKS(test_proofs_keep_it_valid),
+        WITH_LOCKS(test_a_publish_that_is_unknown),
         WITH_LOCKS(test_an_abandoned_hold_is_kept_for_its_time),
         WITH_LOCKS(test_an_abandoned_wait_is_gone),
         WITH_LOCKS(test_a_removed_file_is_a_lost_lock),
