@@ -16,7 +16,7 @@ ARG UID=1000
 ARG GID=1000
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-        ca-certificates libcurl4 libevent-core-2.1-7 libexpat1 libinotifytools0 libjansson4 libmount1 zlib1g \
+        ca-certificates libcurl4 libevent-core-2.1-7 libexpat1 libinotifytools0 libjansson4 libmount1 libseccomp2 zlib1g \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
  && install -d -m 0777 /run/efs-sidecar /opt/efs-sidecar /var/cache/efs-sidecar
 COPY --from=build /image /

@@ -36,11 +36,11 @@ efs-watch_DIR   := watchers
 efs-sidecar_DIR := sidecar
 efsctl_DIR      := cli
 aws_LIBS      := -lexpat -lz
-init_LIBS     := -lmount -ljansson -lpthread $(aws_LIBS)
-watchers_LIBS := -linotifytools -ljansson -lpthread
-sidecar_LIBS  := -levent_core -lmount -ljansson -lpthread $(aws_LIBS)
+init_LIBS     := -lseccomp -lmount -ljansson -lpthread $(aws_LIBS)
+watchers_LIBS := -lseccomp -linotifytools -ljansson -lpthread
+sidecar_LIBS  := -lseccomp -levent_core -lmount -ljansson -lpthread $(aws_LIBS)
 cli_LIBS      := -ljansson
-lib_LIBS      := -lmount -ljansson -lpthread $(aws_LIBS)
+lib_LIBS      := -lseccomp -lmount -ljansson -lpthread $(aws_LIBS)
 
 DIRS     := init watchers sidecar cli
 LIB_SRC  := $(sort $(wildcard lib/*.c lib/*/*.c))

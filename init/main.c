@@ -17,6 +17,7 @@
 #include "init/report.h"
 #include "lib/cleanup.h"
 #include "lib/fs.h"
+#include "lib/harden.h"
 #include "lib/json.h"
 #include "lib/settings.h"
 
@@ -160,6 +161,7 @@ int main(int argc, char **argv)
     if (action == CONFIG_CHECK)
         return print_settings(&settings);
 
+    harden_process(settings.seccomp, NULL); /* what it does not get does not fail the gate */
     remove_ready_file(&settings);
     if (*settings.init_install)
         install(settings.init_install, &report);

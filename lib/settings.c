@@ -46,6 +46,8 @@ static const struct setting table[] = {
      "Accept a directory that is not on NFS (demo, laptop)"},
     {"log_level", SETTING_CHOICE, SIDE | WATCH, AT(log_level), "info", 0, 0, log_level_names,
      "The least important lines that are logged"},
+    {"security.seccomp", SETTING_BOOL, INIT | SIDE | WATCH, AT(seccomp), "true", 0, 0, NULL,
+     "Forbid itself the system calls that it does not make"},
     {"stop_timeout", SETTING_DURATION, SIDE, AT(stop_timeout_ms), "30s", 5 * SECOND, 10 * MINUTE,
      NULL, "The container's stopTimeout: two seconds less after SIGTERM the sidecar is gone"},
 

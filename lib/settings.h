@@ -26,7 +26,7 @@ struct settings {
     char *run_dir;
     char *task_name; /* "" = host name */
     char *cluster_name, *service_name;
-    bool allow_local;
+    bool allow_local, seccomp;
     int log_level; /* enum log_level */
     int64_t stop_timeout_ms;
 

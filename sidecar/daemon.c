@@ -12,6 +12,7 @@
 
 #include "lib/clock.h"
 #include "lib/error.h"
+#include "lib/harden.h"
 #include "lib/log.h"
 #include "lib/text.h"
 #include "sidecar/api.h"
@@ -172,6 +173,8 @@ int daemon_run(struct settings *settings)
     struct daemon d = {.settings = settings, .run_dir_fd = -1, .stop_by_ms = CLOCK_NEVER};
     struct error err;
 
+    if (harden_process(settings->seccomp, &err) < 0)
+        log_warn("%s; the sidecar runs without that", err.text);
     mallopt(M_ARENA_MAX, 1); /* workers allocate little: an arena for each would cost more */
     umask(007);
     signal(SIGPIPE, SIG_IGN);

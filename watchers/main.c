@@ -20,6 +20,7 @@
 #include "lib/clock.h"
 #include "lib/frame.h"
 #include "lib/fs.h"
+#include "lib/harden.h"
 #include "lib/log.h"
 #include "lib/settings.h"
 #include "lib/share/journal.h"
@@ -385,7 +386,11 @@ int main(int argc, char **argv)
     } else if (check_paths(&settings.watch_paths) < 0) {
         status = EXIT_USAGE;
     } else {
+        struct error err;
         log_open("efs-watch", settings.log_level);
+        if (own.child_fd < 0 &&
+            harden_process(settings.seccomp, &err) < 0) /* else the parent did */
+            log_warn("%s; efs-watch runs without that", err.text);
         status = watch(&settings, argv[first], &own);
         log_close(LOG_WAIT_MS);
     }
