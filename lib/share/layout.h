@@ -13,7 +13,7 @@
 
 #define LAYOUT_STAGE        ".efs-stage"          /* on each data mount */
 #define LAYOUT_PROBE_PREFIX ".efs-sidecar-probe." /* what the gate makes and removes */
-#define LAYOUT_PROBES       LAYOUT_PROBE_PREFIX "*"
+#define LAYOUT_PROBES       ".efs-sidecar-probe.*"
 
 #define LAYOUT_VERSION  "VERSION" /* see version.h */
 #define LAYOUT_BOARD    "board"   /* see board.h */
