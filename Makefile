@@ -287,12 +287,13 @@ man-check: $(MAN_TABLES) ## fail when a document differs from the programs' tabl
 task-def: $(BUILD)/efsctl ## make the task definitions with efsctl taskdef add
 	$(Q)task-def/update $(BUILD)/efsctl
 
-# efsctl-static is for application images: /usr/local/lib/efs-sidecar/efsctl.
+# For application images, in /usr/local/lib/efs-sidecar: efsctl, which is efsctl-static, and libefscache.so.
 INSTALL_DIRS = $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/efs-sidecar share/doc/efs-sidecar share/man/man1 share/man/man8)
 install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(INSTALL_DIRS)
 	$(Q)install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -m 755 $(BUILD)/efsctl-static $(DESTDIR)$(PREFIX)/lib/efs-sidecar/efsctl
+	$(Q)install -m 644 $(SHIMS) $(DESTDIR)$(PREFIX)/lib/efs-sidecar
 	$(Q)install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/efs-sidecar
 	$(Q)install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8

@@ -1,12 +1,14 @@
 /*
- * install: puts the efsctl that runs in any image (it needs no shared library) into a directory
- * that the app's container mounts, too.
+ * install: puts what applications use into a directory that the app's container mounts, too: the
+ * efsctl that runs in any image (it needs no shared library), and libefscache.so for glibc and
+ * musl.
  *
- *     r = install_tools("/opt/efs", path, sizeof(path), &err);   // 0: path and size, in words
+ *     r = install_tools("/opt/efs", what, sizeof(what), &err);   // 0: paths and sizes, in words
  *
- * It is taken from where `make install` puts it, relative to this program, or from beside it (a
- * build folder). The file appears whole, with mode 0755; one that is there already is replaced.
- * Nothing is run. Threads: one. Errors: -errno; the text names the path.
+ * They are taken from where `make install` puts them, relative to this program, or from beside it
+ * (a build folder); the library for musl is left out where there is none. A file appears whole and
+ * takes the place of one that is there. Nothing is run. Threads: one. Errors: -errno; the text
+ * names the path.
  */
 #ifndef INIT_INSTALL_H
 #define INIT_INSTALL_H

@@ -98,7 +98,7 @@ static const struct setting table[] = {
     {"aws_checks", SETTING_CHOICE, INIT, AT(init_aws_checks), "on_failure", 0, 0, aws_checks_names,
      "When the EFS API is asked about file system, access point, mount target and policy"},
     {"install", SETTING_PATH, INIT, AT(init_install), "", 0, 0, NULL,
-     "Put efsctl, which runs in any image, into this directory"},
+     "Put efsctl, which runs in any image, and libefscache.so into this directory"},
     {"format", SETTING_CHOICE, INIT, AT(init_format), "text", 0, 0, format_names,
      "text for people on stderr, or json for programs on stdout"},
 

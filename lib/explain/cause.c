@@ -135,7 +135,7 @@ const struct cause_info cause_table[CAUSE_COUNT] = {
          "Mount a volume there that this container may write to and that the others share, or "
          "name another run directory."},
     [CAUSE_INSTALL_FAILED] =
-        {"InstallFailed", 61, "efsctl cannot be installed",
+        {"InstallFailed", 61, "efsctl or the preload library cannot be installed",
          "Mount a volume there that this container may write to, with room for some megabytes."},
     [CAUSE_USAGE] = {"Usage", 64, "an option or setting is wrong", "See efs-init --help."},
     [CAUSE_INTERNAL] = {"Internal", 70, "the gate itself failed",

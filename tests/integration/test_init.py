@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """efs-init on local directories: its answers, exit codes, reports, and what it leaves behind."""
+import filecmp
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import time
 from watchlib import BUILD, check, die_with_parent, run, wait_for
 
 EFS_INIT = os.path.join(BUILD, "efs-init")
+LIBRARIES = [name for name in ("libefscache.so", "libefscache-musl.so") if os.path.exists(os.path.join(BUILD, name))]
 
 
 def start(*args, env=None):
@@ -301,14 +303,17 @@ def install(root):
     end(start(f"--install={top}/tools"), 0, "there was no mount to check")
     with open(BUILD + "/efsctl-static", "rb") as mine, open(top + "/tools/efsctl", "rb") as theirs:
         check(mine.read() == theirs.read(), "not the same")
-    check(stat.S_IMODE(os.stat(top + "/tools/efsctl").st_mode) == 0o755 and os.listdir(top + "/tools") == ["efsctl"], "mode, or leftovers")
+    check(stat.S_IMODE(os.stat(top + "/tools/efsctl").st_mode) == 0o755 and set(os.listdir(top + "/tools")) == {"efsctl", *LIBRARIES},
+          "mode, or leftovers")
+    for library in LIBRARIES:
+        check(filecmp.cmp(f"{BUILD}/{library}", f"{top}/tools/{library}", shallow=False), library)
     version = subprocess.run([top + "/tools/efsctl", "--version"], capture_output=True, text=True, timeout=10, check=True)
     check(version.stdout.startswith("efsctl "), version)
     with open(top + "/tools/efsctl", "w", encoding="utf-8") as file:
         file.write("old")
     lines, stdout = end(gate(run_dir, data, f"--install={top}/tools", "--format=json"), 0, "ready after")
     size = os.path.getsize(BUILD + "/efsctl-static")
-    check(f"installed {top}/tools/efsctl ({size} bytes)" in lines and os.path.getsize(top + "/tools/efsctl") == size, lines)
+    check(f"installed {top}/tools/efsctl ({size} bytes), {top}/tools/libefscache.so (" in lines and os.path.getsize(top + "/tools/efsctl") == size, lines)
     check(str(size) in json.loads(stdout)["installed"], stdout)
 
     # From an installation, and without one.
@@ -316,8 +321,9 @@ def install(root):
     os.makedirs(top + "/usr/lib/efs-sidecar")
     shutil.copy(EFS_INIT, top + "/usr/bin")
     shutil.copy(BUILD + "/efsctl-static", top + "/usr/lib/efs-sidecar/efsctl")
+    shutil.copy(BUILD + "/libefscache.so", top + "/usr/lib/efs-sidecar")
     subprocess.run([top + "/usr/bin/efs-init", f"--install={top}/more"], check=True, capture_output=True, timeout=10)
-    check(os.path.getsize(top + "/more/efsctl") == size, "from an installation")
+    check(os.path.getsize(top + "/more/efsctl") == size and set(os.listdir(top + "/more")) == {"efsctl", "libefscache.so"}, "from an installation")
     os.unlink(top + "/usr/lib/efs-sidecar/efsctl")
     end(subprocess.Popen([top + "/usr/bin/efs-init", f"--install={top}/more"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True), 61,
         "InstallFailed", "there is neither ../lib/efs-sidecar/efsctl nor efsctl-static in")
