@@ -163,6 +163,30 @@ static const struct setting table[] = {
     {"feed.segments", SETTING_COUNT, SIDE | WATCH, AT(feed_segments), "8", 2, 1000, NULL,
      "Files of its journal that are kept; a task that is further behind looks again at everything"},
 
+    {"cache.dir", SETTING_PATH, SIDE, AT(cache_dir), "/var/cache/efs-sidecar", 0, 0, NULL,
+     "Directory on a volume of the task, not on EFS, for the copies of hot files (profile cache); "
+     "the containers of the task need it at this path"},
+    {"cache.rules", SETTING_NAMES, SIDE, AT(cache_rules), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Which files are cached and how fresh copies are, as GLOB=MODE,... with immutable, validate, "
+     "bounded:TIME or off; the first that matches counts, and validate where none does"},
+    {"cache.size", SETTING_SIZE, SIDE, AT(cache_size_bytes), "1GiB", 1024 * 1024,
+     1024LL * 1024 * 1024 * 1024 * 1024, NULL, "The most that copies of each mount fill"},
+    {"cache.files", SETTING_COUNT, SIDE, AT(cache_files), "100000", 1, 4000000, NULL,
+     "The most copies of each mount"},
+    {"cache.file_max", SETTING_SIZE, SIDE, AT(cache_file_max_bytes), "64MiB", 4096,
+     1024LL * 1024 * 1024 * 1024, NULL, "Larger files are not copied"},
+    {"cache.min_free", SETTING_COUNT, SIDE, AT(cache_min_free_percent), "10", 0, 90, NULL,
+     "Percentage of the volume of cache.dir that stays free for others"},
+    {"cache.as", SETTING_IDS, SIDE, AT(cache_as), "", 0, 0, NULL,
+     "Numeric ids (UID:GID) of the app: what only they may read is copied for them alone; without "
+     "it only what everybody may read is copied"},
+    {"cache.fetch_rate", SETTING_SIZE, SIDE, AT(cache_fetch_rate_bytes), "0", 0,
+     1024LL * 1024 * 1024 * 1024, NULL,
+     "The most bytes in a second that are read from EFS to make copies; 0 for no limit"},
+    {"cache.bounded_rate", SETTING_COUNT, SIDE, AT(cache_bounded_rate), "200", 1, 100000, NULL,
+     "The most calls to EFS in a second that keep bounded copies fresh; those that it does not "
+     "suffice for are dropped"},
+
     {"on_change", SETTING_NAMES, SIDE, AT(on_change), "", 0, CONFIG_NAMES_MAX, NULL,
      "What to do within the task when files change, as GLOB=http://127.0.0.1:PORT/PATH (a POST) or "
      "GLOB=signal:HUP:PROCESS,..."},

@@ -65,6 +65,13 @@ struct settings {
     int64_t claim_max_attempts;
     int64_t feed_poll_ms, feed_poll_idle_ms, feed_idle_after_ms;
 
+    /* the cache */
+    char *cache_dir;
+    struct name_list cache_rules;
+    int64_t cache_size_bytes, cache_files, cache_file_max_bytes, cache_min_free_percent;
+    struct ids_setting cache_as;
+    int64_t cache_fetch_rate_bytes, cache_bounded_rate;
+
     /* reactions */
     struct name_list on_change;
     int64_t on_change_debounce_ms;

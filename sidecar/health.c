@@ -80,7 +80,7 @@ static int weight(const struct condition *condition)
 
 void conditions_worst(struct conditions *sum, const struct conditions *const sets[], size_t n)
 {
-    for (enum condition_type type = 0; type <= CONDITION_LOCKS_READY && n > 0; type++) {
+    for (enum condition_type type = 0; type <= CONDITION_CACHE_READY && n > 0; type++) {
         const struct conditions *worst = sets[0];
         for (size_t i = 1; i < n; i++)
             if (weight(&sets[i]->of[type]) > weight(&worst->of[type]))

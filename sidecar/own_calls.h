@@ -24,6 +24,8 @@ enum own_kind {
     OWN_WATCH,   /* of a directory that is watched from now on */
     OWN_POLL,    /* of the board's attributes */
     OWN_BOARD_READ,
+    OWN_CACHE_LOOK, /* at a file that may be copied, or was */
+    OWN_CACHE_COPY, /* of it, without what is read */
     OWN_KINDS
 };
 
@@ -32,5 +34,8 @@ struct own_calls {
 };
 
 void own_calls_add(struct own_calls *own, enum own_kind kind, uint64_t n);
+
+/* Content of files, with so many calls. */
+void own_calls_add_read(struct own_calls *own, uint64_t calls, uint64_t bytes);
 
 #endif

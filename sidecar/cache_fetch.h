@@ -1,0 +1,63 @@
+/*
+ * cache_fetch: a file of the share, looked at or copied whole onto the cache volume.
+ *
+ *     r = cache_fetch_look(&source, "a/b", &sight);            // what it is now, and who may read it
+ *     ... two seconds of one's own time later ...
+ *     r = cache_fetch_copy(&source, "a/b", &sight.identity, tmp_dir_fd, "7", &stop, &sight);
+ *
+ * Server time stamps are coarse: two writes within one tick leave the same stamps. What looks the
+ * same now as two seconds ago has no write in that tick that is still to come, so a copy that
+ * begins now and whose file keeps these stamps until its end is the file. Content is read with
+ * O_DIRECT on NFS, past this host's page cache, which is only as good as those stamps.
+ *
+ * No symbolic link is followed, no other mount is entered. No descriptor, mapping or link to the
+ * source is left. The copy has its final permissions and is on the disk (fsync); after a failure
+ * there is none.
+ *
+ * Results: -ESTALE it changed meanwhile, -EACCES see cache_rights.h, -EMEDIUMTYPE it is no regular
+ * file, -EXDEV the mount is another one, -ECANCELED stop was set, -ENOSPC or -EDQUOT on the cache
+ * volume, else what the file system said. Threads: workers; every call may hang with the mount or
+ * with the disk.
+ */
+#ifndef SIDECAR_CACHE_FETCH_H
+#define SIDECAR_CACHE_FETCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/config.h"
+#include "sidecar/cache_rights.h"
+
+struct cache_root {
+    uint64_t device, inode; /* of the mount's root */
+};
+
+struct cache_source {
+    const char *path; /* of the mount */
+    struct ids_setting as;
+    struct cache_root root;
+    bool nfs;
+};
+
+struct cache_identity {
+    uint64_t inode, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+struct cache_sight {
+    struct cache_identity identity;
+    struct cache_rights rights;
+    int64_t sent_ms; /* when the server was asked: the file was this then or later */
+};
+
+bool cache_identity_equal(const struct cache_identity *a, const struct cache_identity *b);
+
+int cache_fetch_root(const char *mount_path, struct cache_root *ret_root);
+int cache_fetch_look(const struct cache_source *source, const char *path,
+                     struct cache_sight *ret_sight);
+int cache_fetch_copy(const struct cache_source *source, const char *path,
+                     const struct cache_identity *expected, int dir_fd, const char *name,
+                     const atomic_bool *stop, struct cache_sight *ret_sight);
+
+#endif
