@@ -132,7 +132,7 @@ static inline int cache_files_create(int control_fd, const char *name, uint32_t 
 {
     char map_name[CACHE_NAME_MAX + 8], app_name[CACHE_NAME_MAX + 8];
     char new_map[CACHE_NAME_MAX + 16], new_app[CACHE_NAME_MAX + 16];
-    const struct cache_app app = {.magic = CACHE_MAP_MAGIC};
+    const uint64_t magic = CACHE_MAP_MAGIC; /* struct cache_app is too large for a stack */
     _cleanup_close_ int map_fd = -1, app_fd = -1;
     if (!cache_mount_name_valid(name, strlen(name)) || slots < CACHE_SLOTS_MIN ||
         slots > CACHE_SLOTS_MAX || (slots & (slots - 1)) != 0)
@@ -142,7 +142,7 @@ static inline int cache_files_create(int control_fd, const char *name, uint32_t 
     snprintf(new_map, sizeof(new_map), ".%s.map.new", name);
     snprintf(new_app, sizeof(new_app), ".%s.app.new", name);
     int r = cache_file_make(control_fd, new_app, cache_app_bytes(slots), 0666, &app_fd);
-    if (r == 0 && pwrite(app_fd, &app, sizeof(app.magic), 0) != sizeof(app.magic))
+    if (r == 0 && pwrite(app_fd, &magic, sizeof(magic), 0) != sizeof(magic))
         r = -EIO;
     if (r == 0)
         r = cache_file_make(control_fd, new_map, cache_map_bytes(slots), 0644, &map_fd);

@@ -9,6 +9,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/parse.h"
+#include "sidecar/api_cache.h"
 #include "sidecar/api_changes.h"
 #include "sidecar/api_claims.h"
 #include "sidecar/api_locks.h"
@@ -68,6 +69,21 @@ static void serve_changes(struct api *api, struct http_request *request)
     api_changes_serve(api->changes, request);
 }
 
+static void serve_cache(struct api *api, struct http_request *request)
+{
+    http_reply_json(request, api_cache_json(&api->from));
+}
+
+static void serve_cache_evict(struct api *api, struct http_request *request)
+{
+    api_cache_serve(&api->from, CACHE_COMMAND_EVICT, request);
+}
+
+static void serve_cache_warm(struct api *api, struct http_request *request)
+{
+    api_cache_serve(&api->from, CACHE_COMMAND_WARM, request);
+}
+
 static void serve_publish(struct api *api, struct http_request *request)
 {
     api_publish_serve(&api->from, request);
@@ -85,6 +101,9 @@ static const struct route {
     {"GET", "/v1/changes", true, serve_changes},
     {"GET", "/v1/metrics", false, serve_metrics_json},
     {"POST", "/v1/publish", false, serve_publish},
+    {"GET", "/v1/cache", false, serve_cache},
+    {"POST", "/v1/cache/evict", false, serve_cache_evict},
+    {"POST", "/v1/cache/warm", false, serve_cache_warm},
 };
 
 /* ---- from a request to its handler ---- */
@@ -145,13 +164,13 @@ static void on_request(void *arg, struct http_request *request)
     else if (is_about(head->path, "/v1/claims"))
         api_claims_serve(&api->from, request);
     else if (!route && path_exists)
-        http_error(request, 405, strcmp(head->path, "/v1/publish") == 0 ? "use POST" : "use GET",
+        http_error(request, 405, strcmp(head->method, "GET") == 0 ? "use POST" : "use GET",
                    "%s is not possible on %.128s", head->method, head->path);
     else if (!route)
         http_error(
             request, 404,
             "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks "
-            "/v1/claims /v1/publish",
+            "/v1/claims /v1/publish /v1/cache /v1/cache/evict /v1/cache/warm",
             "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);

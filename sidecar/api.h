@@ -6,7 +6,7 @@
  *     ...
  *     api_close(api);                  // ends the streams, removes the socket if it is still ours
  *
- * GET /healthz, /metrics, /v1/status, /v1/config, /v1/metrics, /v1/changes. Every answer comes from
+ * GET /healthz, /metrics, /v1/status, /v1/config, /v1/metrics, /v1/changes, /v1/cache. Every answer comes from
  * memory, so all of them go on while mounts hang. Errors are {"code","message","hint"}. Who may
  * connect is decided by the socket's mode and group, and by api.uids.
  *

@@ -8,6 +8,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/mountstats.h"
+#include "sidecar/api_cache.h"
 #include "sidecar/health.h"
 #include "sidecar/metrics.h"
 #include "sidecar/mounts.h"
@@ -133,15 +134,16 @@ static json_t *claims_json(const struct mount_status *mount)
 static json_t *mount_json(const struct mount_status *mount)
 {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "path",
-        json_string_lossy(mount->path), "file_system", json_string_lossy(mount->file_system),
-        "fstype", json_string_lossy(mount->fstype), "source", json_string_lossy(mount->source),
-        "read_only", mount->read_only, "conditions", conditions_to_json(mount->conditions),
-        "probe_ms", number_or_null(mount->probe_ms), "canary_ms", number_or_null(mount->canary_ms),
-        "stalled_ms", (json_int_t)mount->stalled_ms, "task_dir", string_or_null(mount->task_dir),
-        "task_link", string_or_null(mount->task_link), "nfs", nfs_json(mount), "watch",
-        watch_json(&mount->watch), "feed", feed_json(&mount->watch), "locks", locks_json(mount),
-        "claims", claims_json(mount));
+        "{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "path", json_string_lossy(mount->path), "file_system",
+        json_string_lossy(mount->file_system), "fstype", json_string_lossy(mount->fstype), "source",
+        json_string_lossy(mount->source), "read_only", mount->read_only, "conditions",
+        conditions_to_json(mount->conditions), "probe_ms", number_or_null(mount->probe_ms),
+        "canary_ms", number_or_null(mount->canary_ms), "stalled_ms", (json_int_t)mount->stalled_ms,
+        "task_dir", string_or_null(mount->task_dir), "task_link", string_or_null(mount->task_link),
+        "nfs", nfs_json(mount), "watch", watch_json(&mount->watch), "feed",
+        feed_json(&mount->watch), "locks", locks_json(mount), "claims", claims_json(mount), "cache",
+        api_cache_summary_json(mount->cache));
 }
 
 json_t *api_status_json(const struct api_sources *from)

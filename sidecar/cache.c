@@ -173,8 +173,8 @@ static void drain_misses(struct cache *cache)
 {
     char path[CACHE_PATH_MAX + 1];
     uint64_t hash;
-    for (unsigned n = 0;
-         n < MISSES_MAX && cache_map_next_miss(cache->copies.link, path, &hash); n++) {
+    for (unsigned n = 0; n < MISSES_MAX && cache_map_next_miss(cache->copies.link, path, &hash);
+         n++) {
         cache->missed_ms = clock_now_ms();
         on_miss(cache, hash, path);
     }
@@ -423,7 +423,7 @@ static void catch_up(struct cache *cache)
 
 /* ---- bounded copies ---- */
 
-static int64_t prove_after_ms(int64_t bound_ms)
+int64_t cache_prove_after_ms(int64_t bound_ms)
 {
     return bound_ms - (bound_ms / 4 > 500 ? bound_ms / 4 : 500);
 }
@@ -451,7 +451,7 @@ static void follow_rule(struct cache *cache, size_t number)
     for (; copy; copy = next) {
         next = TAILQ_NEXT(copy, due);
         int64_t age_ms = now_ms - copy->proven_ms;
-        if (age_ms < prove_after_ms(rule->bound_ms))
+        if (age_ms < cache_prove_after_ms(rule->bound_ms))
             break;
         if (age_ms >= rule->bound_ms || is_idle(cache, copy))
             cache_copies_remove(&cache->copies, copy);

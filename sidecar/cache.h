@@ -43,11 +43,11 @@ struct cache_options {
 
 /* Why there is no copy of a file that was to have one. */
 enum cache_failure {
-    CACHE_FAILED_CHANGED,  /* it was written to */
-    CACHE_FAILED_GONE,     /* it is not there, or is no regular file */
-    CACHE_FAILED_RIGHTS,   /* not everybody may read it */
+    CACHE_FAILED_CHANGED,   /* it was written to */
+    CACHE_FAILED_GONE,      /* it is not there, or is no regular file */
+    CACHE_FAILED_RIGHTS,    /* not everybody may read it */
     CACHE_FAILED_TOO_LARGE, /* cache.file_max */
-    CACHE_FAILED_NO_ROOM,  /* cache.size, cache.files, cache.min_free, or the disk is full */
+    CACHE_FAILED_NO_ROOM,   /* cache.size, cache.files, cache.min_free, or the disk is full */
     CACHE_FAILED_ERROR,
     CACHE_FAILURES
 };
@@ -59,7 +59,7 @@ struct cache_stats {
     uint64_t looks, fetches, fetched_bytes, evictions, invalidations;
     uint64_t read_calls; /* of those fetches: READ, at most 1 MiB each */
     uint64_t failed[CACHE_FAILURES];
-    int last_error; /* errno of the last CACHE_FAILED_ERROR */
+    int last_error;                /* errno of the last CACHE_FAILED_ERROR */
     uint64_t counts[CACHE_COUNTS]; /* what applications say */
     bool sweeping;                 /* what an earlier sidecar left is being removed */
     bool short_of_space;           /* others need the volume */
@@ -85,6 +85,9 @@ uint64_t cache_evict(struct cache *cache, const char *path);
 /* Fetch the file at once, or see whether its copy is good. 0, -EINVAL not a path that is cached,
  * -EAGAIN too many are under way. */
 int cache_want(struct cache *cache, const char *path);
+
+/* When a bounded copy is asked about again. */
+int64_t cache_prove_after_ms(int64_t bound_ms);
 
 void cache_stats(const struct cache *cache, struct cache_stats *ret_stats);
 

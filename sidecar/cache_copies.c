@@ -245,8 +245,7 @@ static void clear_way(struct cache_copies *copies, const char *path)
     for (const char *end = path; (end = strchr(end, '/')); end++) {
         size_t length = (size_t)(end - path);
         *(char *)mempcpy(above, path, length) = '\0';
-        struct cache_copy *copy =
-            cache_copies_find(copies, cache_hash(above, length), above);
+        struct cache_copy *copy = cache_copies_find(copies, cache_hash(above, length), above);
         if (copy)
             cache_copies_remove(copies, copy);
     }

@@ -52,8 +52,7 @@ static int enter(const struct cache_source *source, const char *name, struct cac
                  int *fd)
 {
     struct stat now;
-    _cleanup_close_ int next_fd =
-        openat(*fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_close_ int next_fd = openat(*fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (next_fd < 0 || fstat(next_fd, &now) < 0)
         return -errno;
     if (now.st_dev != source->root.device)
@@ -164,8 +163,8 @@ static int copy_chunks(int from, int to, uint64_t size, char *buffer, size_t buf
 static int copy_content(int from, int to, uint64_t size, const atomic_bool *stop)
 {
     size_t buffer_bytes = size < CHUNK_BYTES ? (size_t)(size | 4095) + 1 : CHUNK_BYTES;
-    char *buffer = mmap(NULL, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                        -1, 0);
+    char *buffer =
+        mmap(NULL, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (buffer == MAP_FAILED)
         return -errno;
     /* All blocks at once: that there is no room is known before anything is read. */

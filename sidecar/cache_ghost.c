@@ -68,8 +68,7 @@ bool ghost_take(struct ghost *ghost, uint64_t hash)
         ghost_note(ghost, hash);
         return false;
     }
-    memmove(bucket->marks + i, bucket->marks + i + 1,
-            (WAYS - 1 - i) * sizeof(bucket->marks[0]));
+    memmove(bucket->marks + i, bucket->marks + i + 1, (WAYS - 1 - i) * sizeof(bucket->marks[0]));
     bucket->marks[WAYS - 1] = 0;
     return true;
 }

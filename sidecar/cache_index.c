@@ -105,8 +105,8 @@ static char *dir_path(const struct cache_dir *dir, char *buf)
 }
 
 /* This one if there is nothing in it, and so on upwards. */
-static void prune(struct cache_index *index, struct cache_dir *dir, void (*dir_emptied)(void *arg, const char *path),
-                  void *arg)
+static void prune(struct cache_index *index, struct cache_dir *dir,
+                  void (*dir_emptied)(void *arg, const char *path), void *arg)
 {
     char path[PATH_MAX];
     while (dir->parent && is_empty(dir)) {
@@ -176,7 +176,7 @@ static struct cache_copy *find_hash(const struct cache_index *index, uint64_t ha
 }
 
 struct cache_copy *cache_index_find(const struct cache_index *index, uint64_t hash,
-                                     const char *path)
+                                    const char *path)
 {
     char own[PATH_MAX];
     struct cache_copy *copy = find_hash(index, hash);
@@ -294,8 +294,7 @@ void cache_index_free(struct cache_index *index)
 {
     if (!index)
         return;
-    for (struct cache_copy *copy;
-         index->slots && index->root && (copy = first_in(index->root));)
+    for (struct cache_copy *copy; index->slots && index->root && (copy = first_in(index->root));)
         cache_index_remove(index, copy, NULL, NULL);
     free(index->slots);
     free(index->dir_buckets);

@@ -57,7 +57,7 @@ int cache_index_new(uint32_t n_slots, uint32_t probes, struct cache_index **ret_
 void cache_index_free(struct cache_index *index); /* NULL is fine */
 
 struct cache_copy *cache_index_find(const struct cache_index *index, uint64_t hash,
-                                     const char *path);
+                                    const char *path);
 struct cache_copy *cache_index_first_under(const struct cache_index *index, const char *path);
 
 /* visit() may not add or remove. */

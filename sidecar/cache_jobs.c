@@ -113,8 +113,8 @@ void cache_job_poison(struct cache_job *job)
 static bool is_under(const char *path, const char *above)
 {
     size_t length = strlen(above);
-    return length == 0 || (strncmp(path, above, length) == 0 &&
-                           (path[length] == '\0' || path[length] == '/'));
+    return length == 0 ||
+           (strncmp(path, above, length) == 0 && (path[length] == '\0' || path[length] == '/'));
 }
 
 void cache_jobs_poison_under(struct cache_jobs *jobs, const char *path)

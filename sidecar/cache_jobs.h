@@ -30,8 +30,8 @@ enum cache_job_kind { CACHE_JOB_LOOK, CACHE_JOB_COPY };
 
 struct cache_job {
     enum cache_job_kind kind;
-    bool wanted;       /* what has no copy gets one; else it is only about one that there is */
-    unsigned tries;    /* that were in vain because it changed under way */
+    bool wanted;        /* what has no copy gets one; else it is only about one that there is */
+    unsigned tries;     /* that were in vain because it changed under way */
     uint32_t mark, all; /* before the source was read */
     uint64_t reserved_bytes;
     const struct cache_source *source;

@@ -43,8 +43,8 @@ int cache_map_open(int control_fd, const char *name, uint32_t slots, const struc
     if (!link)
         return -ENOMEM;
     link->slots = slots;
-    int r = cache_files_create(control_fd, name, slots, serial, root->device, root->inode,
-                               &link->map);
+    int r =
+        cache_files_create(control_fd, name, slots, serial, root->device, root->inode, &link->map);
     if (r < 0)
         return r;
     snprintf(app_name, sizeof(app_name), "%s.app", name);

@@ -28,7 +28,7 @@ enum { CACHE_BOUND_MIN_MS = 1000, CACHE_BOUND_MAX_MS = 3600 * 1000 };
 struct cache_rule {
     char glob[CONFIG_TEXT_MAX + 1];
     enum cache_mode mode; /* CACHE_OFF: off */
-    int64_t bound_ms; /* CACHE_BOUNDED */
+    int64_t bound_ms;     /* CACHE_BOUNDED */
 };
 
 /* One more than can be given: what holds when none matches. */

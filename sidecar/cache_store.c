@@ -340,4 +340,3 @@ bool cache_store_sweep(struct cache_store *store, int64_t budget_ms)
     store->swept = true;
     return false;
 }
-

@@ -13,6 +13,7 @@
 #include "sidecar/daemon.h"
 #include "sidecar/locks.h"
 #include "sidecar/metrics.h"
+#include "sidecar/mount_cache.h"
 #include "sidecar/reactions.h"
 
 enum { EXIT_USAGE = 64, LOG_WAIT_MS = 300 };
@@ -82,6 +83,7 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
     metrics_check(settings, report);
     locks_check(settings, report);
     reactions_check(settings, report);
+    mount_cache_check(settings, report);
     return report->n_errors ? -EINVAL : 0;
 }
 

@@ -143,6 +143,7 @@ const struct metric metrics_table[METRIC_N] = {
                               "Claimed files that were given back as failed"},
     [METRIC_DEAD_LETTERS] = {"DeadLetters", PER_MOUNT, MORE,
                              "Claimed files that failed too often and were put aside"},
+
     [METRIC_CACHE_HITS] = {"CacheHits", PER_MOUNT, MORE, "Opens that were served from a copy"},
     [METRIC_CACHE_MISSES] = {"CacheMisses", PER_MOUNT, MORE,
                              "Opens that might have been, and went to EFS"},

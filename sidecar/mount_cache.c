@@ -16,6 +16,7 @@ enum {
     FETCHES_MAX = 64, /* with workers or queued for them */
     KEEPER_QUEUE = 2,
     OPEN_RETRY_MS = 10 * 1000,
+    SUBMIT_RETRY_MS = 1000,
     CHANGES_BYTES = 64 * 1024, /* in one turn; the rest waits in the feed */
 };
 
@@ -36,7 +37,8 @@ struct mount_cache {
     struct cache *cache; /* the keeper's while it is busy */
     bool keeper_busy;    /* or asking for the root */
     bool again;          /* something came up while it was */
-    bool moved;          /* the mount is another one */
+    bool changes_lost;
+    bool moved; /* the mount is another one */
     int64_t open_at_ms;
     struct error err; /* why it is not open */
 
@@ -46,6 +48,7 @@ struct mount_cache {
     unsigned n_commands;
     struct cache_stats stats;
     struct own_calls own;
+    int64_t opened_ms;
     uint64_t counted_looks, counted_fetches, counted_bytes, counted_reads;
 };
 
@@ -139,7 +142,8 @@ struct open_call {
 /* All mounts are in the one list, so each writes the same. */
 static int write_mounts(const struct settings *settings, struct error *err)
 {
-    char names[CONFIG_MOUNTS_MAX][CACHE_NAME_MAX + 1], path[CONFIG_TEXT_MAX + sizeof("/" CACHE_CONTROL)];
+    char names[CONFIG_MOUNTS_MAX][CACHE_NAME_MAX + 1],
+        path[CONFIG_TEXT_MAX + sizeof("/" CACHE_CONTROL)];
     const char *all_names[CONFIG_MOUNTS_MAX], *paths[CONFIG_MOUNTS_MAX];
     int r = 0;
     for (size_t i = 0; r == 0 && i < settings->mounts.n; i++) {
@@ -178,6 +182,8 @@ static void open_done(void *arg, enum work_outcome outcome, int result)
         return;
     }
     own->state = OPEN;
+    own->opened_ms = clock_now_ms();
+    own->stats = (struct cache_stats){0};
     own->err.code = 0;
     feed_seek(own->work->feed, NULL, &own->reader);
     kick(own);
@@ -370,6 +376,8 @@ static void take_changes(struct mount_cache *own, struct turn_call *call)
 {
     struct change change;
     int r = 0;
+    call->doubt_all = own->changes_lost;
+    own->changes_lost = false;
     while (call->changes_bytes + sizeof(uint32_t) + CHANGE_ENCODED_MAX <= CHANGES_BYTES &&
            (r = feed_next(own->work->feed, &own->reader, &change)) != 0) {
         uint8_t *p = call->changes + call->changes_bytes;
@@ -410,13 +418,17 @@ static void begin_turn(struct mount_cache *own)
     TAILQ_INIT(&call->taken);
     STAILQ_INIT(&call->commands);
     take_changes(own, call);
-    if (work_pool_submit(own->keeper, &job, call, CLOCK_NEVER) < 0) {
-        free(call);
-        return;
-    }
     TAILQ_CONCAT(&call->finished, &own->finished, queue);
     STAILQ_CONCAT(&call->commands, &own->commands);
     own->keeper_busy = true;
+    if (work_pool_submit(own->keeper, &job, call, CLOCK_NEVER) == 0)
+        return;
+    TAILQ_CONCAT(&own->finished, &call->finished, queue);
+    STAILQ_CONCAT(&own->commands, &call->commands);
+    own->keeper_busy = false;
+    own->changes_lost = call->doubt_all || call->changes_bytes > 0;
+    wake_in(own, SUBMIT_RETRY_MS);
+    free(call);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -521,8 +533,8 @@ void mount_cache_view(const struct mount_cache *own, struct mount_cache_view *re
         .is_open = own->state == OPEN,
         .rules = &own->rules,
         .stats = &own->stats,
-        .metered_bytes = own->own.metered_bytes,
-        .calls = own->own.calls,
+        .open_ms = own->state == OPEN ? clock_now_ms() - own->opened_ms : 0,
+        .own = &own->own,
     };
 }
 
@@ -592,12 +604,16 @@ int mount_cache_close(struct mount_work *work, int64_t timeout_ms)
     if (!own)
         return 0;
     feed_unsubscribe(&own->subscriber);
-    free_event(own->timer);
     free_event(own->keeper_event);
     free_event(own->fetchers_event);
     int r = work_pool_close(own->fetchers, timeout_ms);
     if (work_pool_close(own->keeper, clock_poll_timeout(until_ms)) < 0 || r < 0)
         return -EBUSY;
+    for (struct cache_command *command; (command = STAILQ_FIRST(&own->commands));) {
+        STAILQ_REMOVE_HEAD(&own->commands, link);
+        command->done(command);
+    }
+    free_event(own->timer); /* the ends of calls used it until now */
     cache_close(own->cache);
     free(own);
     return 0;

@@ -21,6 +21,7 @@
 #include <sys/queue.h>
 
 #include "sidecar/cache.h"
+#include "sidecar/own_calls.h"
 
 struct mount_work;
 struct mount_cache;
@@ -30,13 +31,14 @@ struct mount_cache_view {
     bool is_open;
     const struct cache_rules *rules;
     const struct cache_stats *stats;
-    uint64_t metered_bytes, calls; /* of what the cache asked EFS, as computed */
+    int64_t open_ms;             /* for how long */
+    const struct own_calls *own; /* what it asked EFS since the sidecar started */
 };
 
 enum cache_command_kind { CACHE_COMMAND_EVICT, CACHE_COMMAND_WARM };
 
-/* Something to do for each path. done() is called once, in the loop, unless the cache is closed
- * before; the command is the caller's again then. */
+/* Something to do for each path. done() is called once, in the loop; the command is the caller's
+ * again then. */
 struct cache_command {
     enum cache_command_kind kind;
     size_t n_paths;

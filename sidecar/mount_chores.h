@@ -55,6 +55,7 @@ struct mount_work {
     struct mount_publish *mount_publish;
     struct mount_claims *mount_claims; /* NULL: there are none */
     unsigned holding;                  /* parts that hold something under the slot */
+    struct mount_cache *mount_cache;   /* NULL: the profile has none */
     struct feed *feed;
     struct watcher *watcher;
     struct metric_group *metrics;

@@ -11,6 +11,7 @@
 #include "sidecar/health.h"
 #include "sidecar/watcher.h"
 
+struct mount_cache;
 struct mountstats;
 
 struct mount_status {
@@ -28,6 +29,7 @@ struct mount_status {
     unsigned locks_held, locks_waiting;
     bool has_claims;
     unsigned claims_held, claimers;
+    const struct mount_cache *cache; /* NULL: there is none */
     struct watcher_status watch;
 };
 

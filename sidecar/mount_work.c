@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "sidecar/mount_cache.h"
 #include "sidecar/mount_chores.h"
 #include "sidecar/mount_claims.h"
 #include "sidecar/mount_locks.h"
@@ -96,6 +97,7 @@ static void count(struct mount_work *work)
     count_own(work, &watch.child);
     mount_locks_count(work);
     mount_claims_count(work);
+    mount_cache_count(work);
 }
 
 static void follow(struct mount_work *work)
@@ -106,6 +108,7 @@ static void follow(struct mount_work *work)
         watcher_allow(work->watcher, mount_is_usable(&work->facts) && work->facts.answered &&
                                          !work->facts.probe.code && work->facts.stalled_ms == 0);
     mount_publish_follow(work);
+    mount_cache_follow(work);
     if (work->stopping && !work->ending && mount_locks_are_free(work) &&
         mount_publish_is_idle(work) && mount_claims_are_free(work)) {
         work->ending = true;
@@ -198,6 +201,8 @@ static int open_parts(struct mount_work *work)
     work->chores.pool = work->files;
     if (r == 0)
         r = mount_member_open(work);
+    if (r == 0)
+        r = mount_cache_open(work);
     return r == 0 && work->coordinates && work->place.writable ? mount_publish_open(work) : r;
 }
 
@@ -271,6 +276,7 @@ void mount_work_status(const struct mount_work *work, struct mount_status *ret_s
         .task_link = work->made ? work->task_link : NULL,
         .nfs = work->metrics->nfs,
         .nfs_shared_with = work->metrics->shared_with,
+        .cache = work->mount_cache,
     };
     mount_locks_status(work, ret_status);
     mount_claims_status(work, ret_status);
@@ -281,6 +287,11 @@ void mount_work_status(const struct mount_work *work, struct mount_status *ret_s
 struct locks *mount_work_locks(const struct mount_work *work)
 {
     return mount_locks_of(work);
+}
+
+struct mount_cache *mount_work_cache(const struct mount_work *work)
+{
+    return work->mount_cache;
 }
 
 struct publisher *mount_work_publisher(const struct mount_work *work)
@@ -333,7 +344,8 @@ int mount_work_close(struct mount_work *work, int64_t timeout_ms)
     if (work_pool_close(work->locks, clock_poll_timeout(until_ms)) < 0 || r < 0)
         return -EBUSY; /* a worker still has it */
     mount_publish_free(work);
-    if (mount_locks_close(work, clock_poll_timeout(until_ms)) < 0)
+    if (mount_locks_close(work, clock_poll_timeout(until_ms)) < 0 ||
+        mount_cache_close(work, clock_poll_timeout(until_ms)) < 0)
         return -EBUSY;
     mount_claims_close(work);
     lease_free(work->lease);

@@ -28,6 +28,7 @@ struct mount_work;
 struct claims;
 struct locks;
 struct publisher;
+struct mount_cache;
 
 struct mount_work_options {
     struct event_base *base;
@@ -48,6 +49,7 @@ void mount_work_tick(struct mount_work *work);
 
 void mount_work_status(const struct mount_work *work, struct mount_status *ret_status);
 struct locks *mount_work_locks(const struct mount_work *work); /* NULL: there are none */
+struct mount_cache *mount_work_cache(const struct mount_work *work); /* NULL: there is none */
 struct publisher *mount_work_publisher(const struct mount_work *work); /* NULL: read-only */
 struct claims *mount_work_claims(const struct mount_work *work);
 struct feed *mount_work_feed(const struct mount_work *work);

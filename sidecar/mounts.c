@@ -166,6 +166,11 @@ struct locks *mounts_locks(const struct mounts *mounts, size_t i)
     return mount_work_locks(mounts->works[i]);
 }
 
+struct mount_cache *mounts_cache(const struct mounts *mounts, size_t i)
+{
+    return mount_work_cache(mounts->works[i]);
+}
+
 struct publisher *mounts_publisher(const struct mounts *mounts, size_t i)
 {
     return mount_work_publisher(mounts->works[i]);

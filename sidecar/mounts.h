@@ -30,6 +30,7 @@
 struct metrics;
 struct mounts;
 struct publisher;
+struct mount_cache;
 
 int mounts_open(struct event_base *base, const struct settings *settings, struct health *health,
                 struct metrics *metrics, struct mounts **ret_mounts, struct error *err);
@@ -38,6 +39,7 @@ size_t mounts_count(const struct mounts *mounts);
 void mounts_status(const struct mounts *mounts, size_t i, struct mount_status *ret_status);
 const char *mounts_path(const struct mounts *mounts, size_t i);
 struct locks *mounts_locks(const struct mounts *mounts, size_t i); /* NULL: it has none */
+struct mount_cache *mounts_cache(const struct mounts *mounts, size_t i); /* NULL: it has none */
 struct publisher *mounts_publisher(const struct mounts *mounts, size_t i); /* NULL: it has none */
 struct claims *mounts_claims(const struct mounts *mounts, size_t i); /* NULL: it has none */
 struct feed *mounts_feed(const struct mounts *mounts, size_t i);
