@@ -14,6 +14,7 @@
 #include "cli/state.h"
 #include "cli/status.h"
 #include "cli/taskdef.h"
+#include "cli/tasks.h"
 #include "cli/top.h"
 #include "cli/watch.h"
 #include "lib/json.h"
@@ -129,6 +130,13 @@ static const struct command commands[] = {
       {"no-digest", NULL, "the others need not know its SHA-256"},
       {"json", NULL, "what the API answers, as it is"}},
      publish_run},
+    {"tasks",
+     "",
+     0,
+     "every task's write directory: alive, orphaned or unknown, with age and size",
+     {{"json", NULL, "what the API answers, as it is"},
+      {"mount", "DIR", "of this mount [the first with write directories]"}},
+     tasks_run},
     {"config",
      "",
      0,

@@ -62,6 +62,22 @@ static const struct setting table[] = {
      "Where the tasks' write directories lie, relative to the mount"},
     {"task.dir_mode", SETTING_MODE, SIDE, AT(task_dir_mode), "2770", 0, 0, NULL,
      "Permission bits of this task's write directory"},
+    {"task.soft_limit", SETTING_SIZE, SIDE, AT(task_soft_limit_bytes), "0", 0, INT64_MAX, NULL,
+     "When this task's write directory holds more, TaskDirectoryReady is False; 0 for no limit"},
+    {"task.usage_interval", SETTING_DURATION, SIDE, AT(task_usage_interval_ms), "15m", 0, 7 * DAY,
+     NULL, "How often it is measured; 0 for never"},
+    {"task.usage_rate", SETTING_COUNT, SIDE, AT(task_usage_rate), "50", 1, 10000, NULL,
+     "The most files of it that are asked for their size in a second"},
+
+    {"orphans.policy", SETTING_NAMES, SIDE, AT(orphans_policy), "keep", 0, CONFIG_NAMES_MAX, NULL,
+     "What becomes of the write directory of a task that ended: keep, adopt, archive or delete; "
+     "PATH=POLICY,... for each mount"},
+    {"orphans.retention", SETTING_DURATION, SIDE, AT(orphans_retention_ms), "1d", 0, 365LL * DAY,
+     NULL, "How long it has to be an orphan before it is deleted"},
+    {"orphans.archive", SETTING_TEXT, SIDE, AT(orphans_archive), "", 0, CONFIG_TEXT_MAX - 1, NULL,
+     "Where archived directories go, relative to the mount"},
+    {"orphans.dry_run", SETTING_BOOL, SIDE, AT(orphans_dry_run), "false", 0, 0, NULL,
+     "Only log what the policy would do"},
 
     {"publish.mode", SETTING_MODE, SIDE, AT(publish_mode), "0", 0, 0, NULL,
      "Permission bits of files that are published, unless the request says which; 0 leaves them as "

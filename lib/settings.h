@@ -40,6 +40,14 @@ struct settings {
     mode_t publish_mode; /* 0 = leave as it is */
     int64_t publish_digest_max_bytes;
 
+    /* task directories, and those of tasks that ended */
+    int64_t task_soft_limit_bytes; /* 0 = none */
+    int64_t task_usage_interval_ms, task_usage_rate;
+    struct name_list orphans_policy;
+    char *orphans_archive;
+    int64_t orphans_retention_ms;
+    bool orphans_dry_run;
+
     /* the gate */
     int64_t init_deadline_ms;
     struct ids_setting init_as, init_expect_owner;

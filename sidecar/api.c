@@ -17,6 +17,7 @@
 #include "sidecar/api_publish.h"
 #include "sidecar/api_socket.h"
 #include "sidecar/api_status.h"
+#include "sidecar/api_tasks.h"
 #include "sidecar/http.h"
 #include "sidecar/metrics.h"
 
@@ -89,6 +90,11 @@ static void serve_publish(struct api *api, struct http_request *request)
     api_publish_serve(&api->from, request);
 }
 
+static void serve_tasks(struct api *api, struct http_request *request)
+{
+    api_tasks_serve(&api->from, request);
+}
+
 static const struct route {
     const char *method, *path;
     bool has_query;
@@ -104,6 +110,7 @@ static const struct route {
     {"GET", "/v1/cache", false, serve_cache},
     {"POST", "/v1/cache/evict", false, serve_cache_evict},
     {"POST", "/v1/cache/warm", false, serve_cache_warm},
+    {"GET", "/v1/tasks", true, serve_tasks},
 };
 
 /* ---- from a request to its handler ---- */
@@ -170,7 +177,7 @@ static void on_request(void *arg, struct http_request *request)
         http_error(
             request, 404,
             "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks "
-            "/v1/claims /v1/publish /v1/cache /v1/cache/evict /v1/cache/warm",
+            "/v1/claims /v1/publish /v1/tasks /v1/cache /v1/cache/evict /v1/cache/warm",
             "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);

@@ -6,9 +6,10 @@
  *     ...
  *     api_close(api);                  // ends the streams, removes the socket if it is still ours
  *
- * GET /healthz, /metrics, /v1/status, /v1/config, /v1/metrics, /v1/changes, /v1/cache. Every answer comes from
- * memory, so all of them go on while mounts hang. Errors are {"code","message","hint"}. Who may
- * connect is decided by the socket's mode and group, and by api.uids.
+ * GET /healthz, /metrics, /v1/status, /v1/config, /v1/metrics, /v1/changes, /v1/cache, /v1/tasks.
+ * Every answer but the last comes from memory, so all of them go on while mounts hang. Errors are
+ * {"code","message","hint"}. Who may connect is decided by the socket's mode and group, and by
+ * api.uids.
  *
  * Ownership: the sources are the caller's and outlive the API. Threads: loop thread only.
  */

@@ -21,11 +21,13 @@
 #include <stdint.h>
 
 #include "lib/error.h"
+#include "lib/share/owner.h"
 #include "lib/work_pool.h"
 
-enum { CHORES_MAX = 8 };
+enum { CHORES_MAX = 16 };
 
 struct janitor;
+struct mount_tasks;
 struct place;
 
 /* What a worker needs, filled by prepare(), and what it found. */
@@ -33,10 +35,12 @@ struct chore_call {
     struct chores *chores;
     unsigned chore;
     const struct place *place;
-    struct janitor *janitor; /* for one call at a time */
+    struct janitor *janitor;   /* for one call at a time */
+    struct mount_tasks *tasks; /* each part for one */
     bool on_nfs, state_on_nfs, has_slot;
     unsigned slot;
     uint32_t epoch;
+    struct owner owner;  /* of the task's directory, to be said */
     uint64_t root_inode; /* found by the probe */
 
     int64_t took_us;

@@ -12,6 +12,7 @@ const char *const condition_type_names[] = {
     [CONDITION_MOUNT_READY] = "MountReady",
     [CONDITION_FEED_READY] = "FeedReady",
     [CONDITION_LOCKS_READY] = "LocksReady",
+    [CONDITION_TASK_DIRECTORY] = "TaskDirectoryReady",
     [CONDITION_CACHE_READY] = "CacheReady",
     [CONDITION_CREDENTIALS_VALID] = "CredentialsValid",
     [CONDITION_METRICS_PUBLISHING] = "MetricsPublishing",

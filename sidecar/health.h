@@ -25,6 +25,7 @@ enum condition_type {
     CONDITION_MOUNT_READY,
     CONDITION_FEED_READY,
     CONDITION_LOCKS_READY,
+    CONDITION_TASK_DIRECTORY,
     CONDITION_CACHE_READY,
     CONDITION_CREDENTIALS_VALID,
     CONDITION_METRICS_PUBLISHING,
@@ -67,7 +68,7 @@ bool conditions_set(struct conditions *conditions, enum condition_type type,
                     enum condition_status status, const char *reason, const char *message, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* For the types that belong to mounts (the first four): the worst of the sets, its subject in
+/* For the types that belong to mounts (the first five): the worst of the sets, its subject in
  * front of the message when there are several. NotEnabled only counts when all are. */
 void conditions_worst(struct conditions *sum, const struct conditions *const sets[], size_t n);
 

@@ -15,6 +15,7 @@
 #include "lib/ofd.h"
 #include "lib/share/journal.h"
 #include "lib/share/layout.h"
+#include "lib/test_hook.h"
 
 enum {
     MEMBER_FILE_MAX = 16 * 1024,
@@ -40,6 +41,11 @@ static void close_one(int *fd)
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+bool janitor_is_elected(const struct janitor *janitor)
+{
+    return janitor->board_fd >= 0;
 }
 
 bool janitor_has_dead(const struct janitor *janitor)
@@ -139,7 +145,7 @@ static int is_over(struct janitor *janitor, unsigned i)
     int64_t over_ms = janitor->free_ms[i] + fence_ms(slot);
     if (over_ms < janitor->due_ms)
         janitor->due_ms = over_ms;
-    return asked_ms >= over_ms;
+    return asked_ms >= over_ms || test_hook_omits("reap_fence");
 }
 
 static int read_slot(int fd, unsigned i, struct slot *ret_slot)

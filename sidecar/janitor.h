@@ -86,6 +86,7 @@ void janitor_init(struct janitor *janitor, const struct place *place, int64_t re
 /* At most one slot is taken in a round, and given back in the next: as left if the peers were told,
  * else as it was. -EAGAIN: another member is the janitor. */
 int janitor_round(struct janitor *janitor, struct error *err);
+bool janitor_is_elected(const struct janitor *janitor);
 bool janitor_has_dead(const struct janitor *janitor);
 
 /* Let go of everything. */

@@ -14,6 +14,7 @@
 #include "sidecar/locks.h"
 #include "sidecar/metrics.h"
 #include "sidecar/mount_cache.h"
+#include "sidecar/orphans.h"
 #include "sidecar/reactions.h"
 
 enum { EXIT_USAGE = 64, LOG_WAIT_MS = 300 };
@@ -40,10 +41,10 @@ static int name_task(struct settings *settings, struct config_report *report)
         if (!settings->task_name)
             return config_error(report, "task.name: no memory");
     }
-    if (fs_check_name(settings->task_name) < 0)
+    if (fs_check_name(settings->task_name) < 0 || *settings->task_name == '.')
         return config_error(report,
-                            "task.name: \"%s\" cannot be the name of a directory: it must not be "
-                            "\".\" or \"..\" or contain '/'",
+                            "task.name: \"%s\" cannot be the name of a write directory: it must "
+                            "not begin with '.' or contain '/'",
                             settings->task_name);
     return 0;
 }
@@ -84,6 +85,7 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
     locks_check(settings, report);
     reactions_check(settings, report);
     mount_cache_check(settings, report);
+    orphans_check(settings, report);
     return report->n_errors ? -EINVAL : 0;
 }
 

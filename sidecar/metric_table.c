@@ -143,6 +143,11 @@ const struct metric metrics_table[METRIC_N] = {
                               "Claimed files that were given back as failed"},
     [METRIC_DEAD_LETTERS] = {"DeadLetters", PER_MOUNT, MORE,
                              "Claimed files that failed too often and were put aside"},
+    [METRIC_TASK_BYTES] = {"TaskDirectoryBytes", UNIT_BYTES, MOUNT_GAUGE, MORE,
+                           "What lies in this task's write directory, as measured last"},
+    [METRIC_TASK_FILES] = {"TaskDirectoryFiles", UNIT_COUNT, MOUNT_GAUGE, MORE, "Files in it"},
+    [METRIC_ORPHANS] = {"OrphanedTasks", UNIT_COUNT, MOUNT_GAUGE, MORE,
+                        "Write directories of tasks that ended, from the one task that counts"},
 
     [METRIC_CACHE_HITS] = {"CacheHits", PER_MOUNT, MORE, "Opens that were served from a copy"},
     [METRIC_CACHE_MISSES] = {"CacheMisses", PER_MOUNT, MORE,

@@ -187,6 +187,8 @@ static void done_janitor(void *owner, const struct chore_call *call)
     if (call->err.code)
         log_warn("%s. It is tried again", call->err.text);
     mount_member_bury(work);
+    if (work->place.writable)
+        plan(work, CHORE_REAP, 0);
 }
 
 /* What would be left behind. The member's file goes before the slot: the next one writes its own.
@@ -214,6 +216,12 @@ static const struct chore_kind kinds[CHORES] = {
     [CHORE_CANARY] = {"the canary", true, run_canary, done_canary},
     [CHORE_MEMBER] = {"writing the member's file", true, run_member, done_member},
     [CHORE_JANITOR] = {"clearing up after other tasks", true, run_janitor, done_janitor},
+    [CHORE_OWN] = {"saying whose the task's directory is", true, mount_tasks_run_own,
+                   mount_tasks_done_own},
+    [CHORE_USAGE] = {"measuring the task's directory", false, mount_tasks_run_usage,
+                     mount_tasks_done_usage},
+    [CHORE_REAP] = {"clearing up other tasks' directories", true, mount_tasks_run_reap,
+                    mount_tasks_done_reap},
     [CHORE_CLEAN] = {"removing the canary file", true, run_clean, done_clean},
 };
 
@@ -227,6 +235,8 @@ static void prepare(void *owner, struct chore_call *call)
     call->has_slot = work->has_slot;
     call->slot = work->member.slot;
     call->epoch = work->member.epoch;
+    call->tasks = &work->tasks;
+    call->owner = work->tasks.own.owner;
 }
 
 static bool is_writable(const struct mount_work *work)
@@ -246,6 +256,8 @@ static bool may_start(const void *owner, unsigned chore)
     if (chore == CHORE_MAKE || chore == CHORE_MEMBER || chore == CHORE_JANITOR ||
         chore == CHORE_CLEAN)
         return mount_chores_has_state(work);
+    if (chore == CHORE_OWN || chore == CHORE_REAP)
+        return work->has_slot && mount_chores_has_state(work);
     bool only_asks = chore == CHORE_PROBE || (chore == CHORE_CANARY && !work->place.writable);
     return only_asks || is_writable(work);
 }
@@ -255,6 +267,7 @@ void mount_chores_init(struct mount_work *work)
     work->make_backoff = (struct backoff){.first_ms = MAKE_FIRST_MS, .most_ms = MAKE_MOST_MS};
     janitor_init(&work->janitor, &work->place, work->options.settings->retention_ms);
     chores_init(&work->chores, kinds, CHORES, work, prepare);
+    mount_tasks_open(work);
     plan(work, CHORE_LINK_ROOT, 0);
     plan(work, CHORE_PROBE, 0);
 }

@@ -12,6 +12,7 @@
 #include "sidecar/chores.h"
 #include "sidecar/janitor.h"
 #include "sidecar/lease.h"
+#include "sidecar/mount_tasks.h"
 #include "sidecar/mount_verdict.h"
 #include "sidecar/mount_work.h"
 #include "sidecar/own_calls.h"
@@ -24,6 +25,9 @@ enum chore {
     CHORE_CANARY,
     CHORE_MEMBER,
     CHORE_JANITOR,
+    CHORE_OWN,
+    CHORE_USAGE,
+    CHORE_REAP,
     CHORE_CLEAN,
     CHORES,
 };
@@ -48,7 +52,8 @@ struct mount_work {
     bool state_nfs, state_usable; /* what the state directory lies on */
     uint64_t root_inode;
     struct janitor janitor; /* a chore's while that is in flight */
-    uint64_t poll_sent_ms;  /* of the last of efs-watch's polls that was counted as a probe */
+    struct mount_tasks tasks;
+    uint64_t poll_sent_ms; /* of the last of efs-watch's polls that was counted as a probe */
 
     struct lease *lease;
     struct mount_locks *mount_locks; /* NULL: there are none */

@@ -98,6 +98,7 @@ static void count(struct mount_work *work)
     mount_locks_count(work);
     mount_claims_count(work);
     mount_cache_count(work);
+    mount_tasks_count(work);
 }
 
 static void follow(struct mount_work *work)
@@ -314,6 +315,12 @@ const struct conditions *mount_work_conditions(const struct mount_work *work)
     return &work->conditions;
 }
 
+int mount_work_list_tasks(struct mount_work *work, task_listed_fn *listed, void *arg,
+                          struct error *err)
+{
+    return mount_tasks_list(work, listed, arg, err);
+}
+
 void mount_work_stop(struct mount_work *work)
 {
     if (work->stopping)
@@ -348,6 +355,7 @@ int mount_work_close(struct mount_work *work, int64_t timeout_ms)
         mount_cache_close(work, clock_poll_timeout(until_ms)) < 0)
         return -EBUSY;
     mount_claims_close(work);
+    mount_tasks_close(work);
     lease_free(work->lease);
     feed_free(work->feed);
     free(work->source);

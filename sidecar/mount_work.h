@@ -23,6 +23,7 @@
 #include "sidecar/health.h"
 #include "sidecar/metrics.h"
 #include "sidecar/mount_status.h"
+#include "sidecar/task_list.h"
 
 struct mount_work;
 struct claims;
@@ -48,12 +49,16 @@ void mount_work_relist(struct mount_work *work, struct mountinfo *table);
 void mount_work_tick(struct mount_work *work);
 
 void mount_work_status(const struct mount_work *work, struct mount_status *ret_status);
-struct locks *mount_work_locks(const struct mount_work *work); /* NULL: there are none */
-struct mount_cache *mount_work_cache(const struct mount_work *work); /* NULL: there is none */
+struct locks *mount_work_locks(const struct mount_work *work);         /* NULL: there are none */
+struct mount_cache *mount_work_cache(const struct mount_work *work);   /* NULL: there is none */
 struct publisher *mount_work_publisher(const struct mount_work *work); /* NULL: read-only */
 struct claims *mount_work_claims(const struct mount_work *work);
 struct feed *mount_work_feed(const struct mount_work *work);
 const struct conditions *mount_work_conditions(const struct mount_work *work);
+
+/* As mount_tasks_list(). */
+int mount_work_list_tasks(struct mount_work *work, task_listed_fn *listed, void *arg,
+                          struct error *err);
 
 void mount_work_stop(struct mount_work *work);
 bool mount_work_stopped(const struct mount_work *work);

@@ -186,6 +186,12 @@ struct feed *mounts_feed(const struct mounts *mounts, size_t i)
     return mount_work_feed(mounts->works[i]);
 }
 
+int mounts_list_tasks(struct mounts *mounts, size_t i, task_listed_fn *listed, void *arg,
+                      struct error *err)
+{
+    return mount_work_list_tasks(mounts->works[i], listed, arg, err);
+}
+
 void mounts_stop(struct mounts *mounts)
 {
     for (size_t i = 0; i < mounts->n; i++)

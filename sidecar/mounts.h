@@ -26,6 +26,7 @@
 #include "sidecar/feed.h"
 #include "sidecar/health.h"
 #include "sidecar/mount_status.h"
+#include "sidecar/task_list.h"
 
 struct metrics;
 struct mounts;
@@ -38,11 +39,13 @@ int mounts_open(struct event_base *base, const struct settings *settings, struct
 size_t mounts_count(const struct mounts *mounts);
 void mounts_status(const struct mounts *mounts, size_t i, struct mount_status *ret_status);
 const char *mounts_path(const struct mounts *mounts, size_t i);
-struct locks *mounts_locks(const struct mounts *mounts, size_t i); /* NULL: it has none */
-struct mount_cache *mounts_cache(const struct mounts *mounts, size_t i); /* NULL: it has none */
+struct locks *mounts_locks(const struct mounts *mounts, size_t i);         /* NULL: it has none */
+struct mount_cache *mounts_cache(const struct mounts *mounts, size_t i);   /* NULL: it has none */
 struct publisher *mounts_publisher(const struct mounts *mounts, size_t i); /* NULL: it has none */
-struct claims *mounts_claims(const struct mounts *mounts, size_t i); /* NULL: it has none */
+struct claims *mounts_claims(const struct mounts *mounts, size_t i);       /* NULL: it has none */
 struct feed *mounts_feed(const struct mounts *mounts, size_t i);
+int mounts_list_tasks(struct mounts *mounts, size_t i, task_listed_fn *listed, void *arg,
+                      struct error *err);
 
 /* Give back what is held and remove what would be left behind. */
 void mounts_stop(struct mounts *mounts);

@@ -105,14 +105,19 @@ static int make_state(const struct place *place, struct error *err)
 }
 
 /* The directories above the task's are everyone's: only the last one has task.dir_mode. */
-static int make_write_dir(const struct place *place, int root_fd, struct error *err)
+static int make_write_dir(const struct place *place, int *ret_tasks_fd, int *ret_task_fd,
+                          struct error *err)
 {
     const struct settings *settings = place->settings;
-    _cleanup_close_ int tasks_fd = -1, task_fd = -1;
-    int r = place_make_dir(place, root_fd, settings->tasks_dir, LAYOUT_DIR_MODE, &tasks_fd, err);
+    _cleanup_close_ int root_fd = -1, tasks_fd = -1;
+    int r = place_open_root(place, &root_fd, err);
     if (r == 0)
-        r = place_make_dir(place, tasks_fd, settings->task_name, settings->task_dir_mode, &task_fd,
-                           err);
+        r = place_make_dir(place, root_fd, settings->tasks_dir, LAYOUT_DIR_MODE, &tasks_fd, err);
+    if (r == 0)
+        r = place_make_dir(place, tasks_fd, settings->task_name, settings->task_dir_mode,
+                           ret_task_fd, err);
+    if (r == 0)
+        *ret_tasks_fd = take_fd(&tasks_fd);
     return r;
 }
 
@@ -136,14 +141,71 @@ static int make_task_links(const struct place *place, struct error *err)
 
 int taskdirs_make(const struct place *place, struct error *err)
 {
-    _cleanup_close_ int root_fd = -1;
+    _cleanup_close_ int tasks_fd = -1, task_fd = -1;
     int r = make_state(place, err);
     if (r < 0 || !place->writable)
         return r;
-    r = place_open_root(place, &root_fd, err);
-    if (r == 0)
-        r = make_write_dir(place, root_fd, err);
+    r = make_write_dir(place, &tasks_fd, &task_fd, err);
     return r == 0 ? make_task_links(place, err) : r;
+}
+
+/* Does the name still lead to what is open? Another member may have moved it away meanwhile,
+ * because the record that was there until now is of somebody who is over. */
+static int check_name(int tasks_fd, const char *name, int task_fd)
+{
+    struct statx ignored;
+    struct stat named, open;
+    if (statx(tasks_fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_CTIME, &ignored) < 0 ||
+        fstatat(tasks_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0 || fstat(task_fd, &open) < 0)
+        return errno == ENOENT ? -ESTALE : -errno;
+    return named.st_ino == open.st_ino && named.st_dev == open.st_dev ? 0 : -ESTALE;
+}
+
+static bool says_the_same(const struct owner *a, const struct owner *b)
+{
+    return owner_equal(a, b) && a->bytes == b->bytes && a->files == b->files &&
+           (a->measured_wall_ms > 0) == (b->measured_wall_ms > 0);
+}
+
+int taskdirs_own(const struct place *place, const struct owner *owner, bool told,
+                 struct statx *ret_new, struct error *err)
+{
+    const char *name = place->settings->task_name;
+    _cleanup_close_ int tasks_fd = -1, task_fd = -1;
+    struct owner before;
+    int r = make_write_dir(place, &tasks_fd, &task_fd, err);
+    if (r < 0)
+        return r;
+    r = owner_read(task_fd, LAYOUT_OWNER, &before);
+    if (r < 0 && !told) {
+        if (statx(task_fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+                  STATX_SIZE | STATX_MTIME | STATX_CTIME, ret_new) < 0)
+            return error_set_errno(err, errno, "the write directory on %s cannot be read",
+                                   place->path);
+        return 1;
+    }
+    if (r < 0 || !says_the_same(&before, owner))
+        r = owner_write(task_fd, LAYOUT_OWNER, owner);
+    if (r == 0)
+        r = check_name(tasks_fd, name, task_fd);
+    if (r < 0)
+        return error_set_errno(err, -r, "%s/%s/%s/" LAYOUT_OWNER " cannot be written", place->path,
+                               place->settings->tasks_dir, name);
+    return 0;
+}
+
+int taskdirs_open(const struct place *place, int *ret_fd, struct error *err)
+{
+    char path[PATH_MAX];
+    _cleanup_close_ int root_fd = -1;
+    int r = place_open_root(place, &root_fd, err);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "%s/%s", place->settings->tasks_dir, place->settings->task_name);
+    r = fs_open_beneath(root_fd, path, O_RDONLY | O_DIRECTORY, 0, ret_fd);
+    if (r < 0)
+        return error_set_errno(err, -r, "%s/%s cannot be opened", place->path, path);
+    return 0;
 }
 
 static int open_members(const struct place *place, int *ret_fd, struct error *err)

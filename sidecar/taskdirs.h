@@ -1,7 +1,7 @@
 /*
  * taskdirs: what this task has on a mount and how its app finds it.
  *
- *     <mount>/tasks/<task>/                     the write directory
+ *     <mount>/tasks/<task>/                     the write directory; .owner in it says who has it
  *     <mount>/.efs-sidecar/{board,members/,feed/}   the state directory, unless state.mount says
  *                                               where it lies
  *     RUN_DIR/mounts/<name>/root                link to the mount
@@ -13,7 +13,10 @@
 #ifndef SIDECAR_TASKDIRS_H
 #define SIDECAR_TASKDIRS_H
 
+#include "lib/share/owner.h"
 #include "sidecar/place.h"
+
+struct statx;
 
 /* "srv-data" for "/srv/data", "root" for "/". -ENAMETOOLONG. */
 int taskdirs_link_name(const char *mount_path, char *buf, size_t size);
@@ -27,6 +30,14 @@ int taskdirs_link_root(const struct place *place, struct error *err);
 
 /* State directory and, where the mount is writable, write directory and the links to it. */
 int taskdirs_make(const struct place *place, struct error *err);
+
+/* Say in the write directory whose it is. 1: nobody had said anything there, and nothing was
+ * written yet: the peers may not know of the directory. Tell them, then call it again with told. A
+ * directory that was moved away meanwhile is an error (ESTALE): the next call makes it anew. */
+int taskdirs_own(const struct place *place, const struct owner *owner, bool told,
+                 struct statx *ret_new, struct error *err);
+
+int taskdirs_open(const struct place *place, int *ret_fd, struct error *err);
 
 /* Who holds the slot, for people: members/SLOT.json. */
 int taskdirs_write_member(const struct place *place, unsigned slot, uint32_t epoch,

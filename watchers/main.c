@@ -53,8 +53,10 @@ struct watch {
     int status_length;
 };
 
-static const char *const always_excluded[] = {".efs-sidecar", LAYOUT_STAGE, LAYOUT_PROBES,
-                                              LAYOUT_CLAIMS,  LAYOUT_RETRY, LAYOUT_DEAD};
+static const char *const always_excluded[] = {
+    ".efs-sidecar", LAYOUT_STAGE,  LAYOUT_PROBES, LAYOUT_ORPHANS, LAYOUT_OWNER,
+    LAYOUT_STAGED,  LAYOUT_CLAIMS, LAYOUT_RETRY,  LAYOUT_DEAD,
+};
 
 static int answer(struct watch *w, const struct watch_announced *announced)
 {

@@ -24,6 +24,9 @@
 #define LAYOUT_MEMBERS  "members" /* SLOT.json: what people read; nothing is decided from it */
 #define LAYOUT_CANARIES "canary"  /* one small file per task, written to see whether that works */
 
+#define LAYOUT_ORPHANS ".orphans" /* beside the tasks' directories: those that are being moved */
+#define LAYOUT_ADOPTED "adopted"  /* in a task's: those that it was given */
+
 /* In a task's write directory. */
 #define LAYOUT_OWNER  ".owner"  /* see owner.h */
 #define LAYOUT_STAGED ".stage"  /* copies that are being published: never the only one */

@@ -21,15 +21,25 @@ enum {
 int owner_write(int dir_fd, const char *name, const struct owner *owner)
 {
     _cleanup_json_ json_t *object =
-        json_pack("{s:I, s:I, s:I, s:I, s:o}", "generation", (json_int_t)owner->generation, "slot",
-                  (json_int_t)owner->slot, "epoch", (json_int_t)owner->epoch, "fence_ms",
-                  (json_int_t)owner->fence_ms, "task", json_string_lossy(owner->task));
+        json_pack("{s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}", "generation",
+                  (json_int_t)owner->generation, "slot", (json_int_t)owner->slot, "epoch",
+                  (json_int_t)owner->epoch, "fence_ms", (json_int_t)owner->fence_ms, "task",
+                  json_string_lossy(owner->task), "since_wall_ms", (json_int_t)owner->since_wall_ms,
+                  "bytes", (json_int_t)owner->bytes, "files", (json_int_t)owner->files,
+                  "measured_wall_ms", (json_int_t)owner->measured_wall_ms);
     _cleanup_free_ char *text = object ? json_dumps(object, 0) : NULL;
     if (!text)
         return -ENOMEM;
     size_t length = strlen(text);
     text[length] = '\n'; /* in place of the NUL */
     return fs_write_atomic(dir_fd, name, text, length + 1, LAYOUT_FILE_MODE);
+}
+
+/* A number for people, as far as there is a sensible one. */
+static int64_t number(const json_t *object, const char *key)
+{
+    int64_t value = 0;
+    return json_get_i64(object, key, 0, INT64_MAX, &value, NULL) == 0 ? value : 0;
 }
 
 static int take(const json_t *object, struct owner *ret_owner)
@@ -52,6 +62,10 @@ static int take(const json_t *object, struct owner *ret_owner)
         .slot = (unsigned)slot,
         .epoch = (uint32_t)epoch,
         .fence_ms = (uint32_t)fence_ms,
+        .since_wall_ms = number(object, "since_wall_ms"),
+        .bytes = number(object, "bytes"),
+        .files = number(object, "files"),
+        .measured_wall_ms = number(object, "measured_wall_ms"),
     };
     snprintf(ret_owner->task, sizeof(ret_owner->task), "%s", task);
     return 0;

@@ -33,14 +33,16 @@ struct owner {
     uint64_t generation; /* of the state directory whose board it is on */
     unsigned slot;
     uint32_t epoch, fence_ms;
-    char task[OWNER_TASK_MAX + 1]; /* for people */
+    char task[OWNER_TASK_MAX + 1]; /* for people, as all that follows */
+    int64_t since_wall_ms;
+    int64_t bytes, files, measured_wall_ms; /* of what lies in the directory; 0: not measured */
 };
 
 int owner_write(int dir_fd, const char *name, const struct owner *owner);
 int owner_read(int dir_fd, const char *name, struct owner *ret_owner);
 int owner_parse(const char *text, size_t length, struct owner *ret_owner);
 
-/* The same membership? The name does not count. */
+/* The same membership? What is for people does not count. */
 bool owner_equal(const struct owner *a, const struct owner *b);
 
 enum owner_fate {

@@ -14,6 +14,7 @@ int fuzz_parse(const char *text, size_t length)
     MUST(owner.generation > 0 && owner.slot < BOARD_SLOTS);
     MUST(owner.epoch > 0 && owner.epoch <= SLOT_EPOCH_MAX);
     MUST(memchr(owner.task, '\0', sizeof(owner.task)));
+    MUST(owner.since_wall_ms >= 0 && owner.bytes >= 0 && owner.files >= 0);
     MUST(owner_equal(&owner, &owner));
     return 0;
 }

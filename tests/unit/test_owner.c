@@ -47,11 +47,17 @@ static void test_round_trip(void **state)
 
     struct owner next = web;
     next.epoch++;
+    next.bytes = 12345;
+    next.files = 7;
+    next.measured_wall_ms = 1795420801234;
     snprintf(next.task, sizeof(next.task), "%s", "caf\xe9"); /* not UTF-8: only for people */
     assert_int_equal(owner_write(fd, LAYOUT_OWNER, &next), 0);
     assert_int_equal(owner_read(fd, LAYOUT_OWNER, &back), 0);
     assert_int_equal(back.epoch, 6);
     assert_string_equal(back.task, "caf?");
+    assert_int_equal(back.bytes, 12345);
+    assert_int_equal(back.files, 7);
+    assert_int_equal(back.measured_wall_ms, 1795420801234);
     assert_false(owner_equal(&web, &back));
     unlinkat(fd, LAYOUT_OWNER, 0);
     assert_int_equal(rmdir(path), 0); /* nothing else is left */
