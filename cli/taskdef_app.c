@@ -43,13 +43,12 @@ json_t *taskdef_unwrap(json_t *answer)
     static const char *const of_aws[] = {"taskDefinitionArn",  "revision",        "status",
                                          "requiresAttributes", "compatibilities", "registeredAt",
                                          "registeredBy",       "deregisteredAt"};
-    json_t *definition = json_object_get(answer, "taskDefinition");
+    json_t *inner = json_object_get(answer, "taskDefinition");
+    json_t *definition = json_is_object(inner) ? inner : answer;
     json_t *tags = json_object_get(answer, "tags");
-    if (!json_is_object(definition))
-        return json_incref(answer);
     for (size_t i = 0; i < ARRAY_LEN(of_aws); i++)
         json_object_del(definition, of_aws[i]);
-    if (json_array_size(tags) > 0)
+    if (definition == inner && json_array_size(tags) > 0)
         json_object_set(definition, "tags", tags);
     return json_incref(definition);
 }

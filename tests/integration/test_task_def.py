@@ -4,6 +4,7 @@ import glob
 import http.server
 import json
 import os
+import re
 import subprocess
 import threading
 
@@ -114,6 +115,8 @@ def described(_):
         answer = aws("ecs", "describe-task-definition", "--task-definition", "web")
         done = add(answer, "--profile=observe", "--user=33:33", "--cluster=c", "--service=s")
         check(done.returncode == 0 and done.stderr == "", done.stderr)
+        inner = add(answer["taskDefinition"], "--profile=observe", "--user=33:33", "--cluster=c", "--service=s")
+        check(inner.stdout == done.stdout, "with --query taskDefinition it is another one")
         aws("ecs", "register-task-definition", "--cli-input-json", done.stdout)
     made = {c["name"]: c for c in json.loads(done.stdout)["containerDefinitions"]}
     check(list(made) == [GATE, SIDECAR, "app", "cron"], list(made))
@@ -122,6 +125,23 @@ def described(_):
     check(made[GATE]["user"] == made[SIDECAR]["user"] == "33:33", "user")
     variables = {v["name"]: v["value"] for v in made[SIDECAR]["environment"]}
     check((variables["EFS_SIDECAR_CLUSTER"], variables["EFS_SIDECAR_SERVICE"]) == ("c", "s"), variables)
+
+
+def runbooks(_):
+    """what the runbooks do with jq to a registered task definition can be registered again"""
+    with Moto():
+        aws("ecs", "register-task-definition", "--cli-input-json", "file://" + os.path.join(FOLDER, "fargate.json"))
+        answer = aws("ecs", "describe-task-definition", "--task-definition", "web")["taskDefinition"]
+        for page, options in (("README", []), ("upgrade", ["--arg", "image", "new:2"])):
+            with open(os.path.join(FOLDER, "../docs/runbooks", page + ".md"), encoding="utf-8") as file:
+                program = re.search(r"jq .*?'(.*?)' web\.json", file.read(), re.S).group(1)
+            made = subprocess.run(["jq", *options, program], input=json.dumps(answer), capture_output=True, text=True, timeout=10, check=True)
+            aws("ecs", "register-task-definition", "--cli-input-json", made.stdout)
+            containers = json.loads(made.stdout)["containerDefinitions"]
+            if page == "README":
+                check([(c["name"], c["essential"]) for c in containers] == [(GATE, True)], made.stdout)
+            else:
+                check([c["image"].endswith("/web:1") or c["image"] for c in containers] == ["new:2", "new:2", True], made.stdout)
 
 
 def edit(change):
@@ -280,5 +300,5 @@ def settings(_):
 
 if __name__ == "__main__":
     own_network()
-    run(client_accepts, moto_keeps, made_by_efsctl, described, refused, warned, references, hardened, efs_volumes, order_and_times,
+    run(client_accepts, moto_keeps, made_by_efsctl, described, runbooks, refused, warned, references, hardened, efs_volumes, order_and_times,
         exec_volumes, settings)

@@ -1,10 +1,10 @@
-"""the other task definitions as they stand: gate only, observe, EC2, ECS Exec"""
+"""the other task definitions as they stand: gate only, observe, EC2, ECS Exec, cache"""
 
 from harness import ecs
 from harness.container import Image
 from harness.errors import check, equal, matches
 
-HOSTS = 3
+HOSTS = 4
 DEADLINE_S = 120
 APP = Image(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"])
 
@@ -19,7 +19,8 @@ def run(cluster):
     equal("what a gate alone leaves with the data", cluster.server.run(["ls", "-A", gate_only.server_path("uploads")]).stdout, "")
     gate_only.stop()
 
-    observe, ec2, exec_ = tasks = start(cluster, 1, "observe"), start(cluster, 2, "ec2"), start(cluster, 3, "exec")
+    tasks = [start(cluster, i, name) for i, name in enumerate(("observe", "ec2", "exec", "cache"), 1)]
+    observe, ec2, exec_, cache = tasks
     observe.until(lambda: observe["app"].running, 60, "the app of observe runs")
     equal("health when the app of observe starts", observe["efs-sidecar"].health.status, "UNKNOWN")
     ecs.until(tasks, lambda: all(t["app"].running and t["efs-sidecar"].health.status == "HEALTHY" for t in tasks), 60, "all run")
@@ -31,6 +32,9 @@ def run(cluster):
     exec_["app"].run("touch /managed-agents/x /var/lib/amazon/ssm/x /var/log/amazon/ssm/x", user="0:0")
     check(exec_["app"].run("touch /var/lib/amazon/x", user="0:0", check=False).rc != 0, "more than the three folders can be written")
 
+    matches("the cache", cache["app"].run("/opt/efs-sidecar/efsctl status").stdout, "CacheReady +True")
+    check("/opt/efs-sidecar/libefscache.so" in cache["app"].run("cat /proc/self/maps").stdout, "the app runs without the shim")
+
     # A sidecar that only measures may end: the app goes on.
     observe["efs-sidecar"].kill()
     observe.until(lambda: observe["efs-sidecar"].status == "STOPPED", 30, "the sidecar has ended")
@@ -38,4 +42,4 @@ def run(cluster):
     for task in tasks:
         task.desired = "STOPPED"
     ecs.until(tasks, lambda: all(t.stopped for t in tasks), 60, "all have stopped")
-    equal("exit codes of the apps", [t["app"].exit_code for t in tasks], [0, 0, 0])
+    equal("exit codes of the apps", [t["app"].exit_code for t in tasks], [0] * 4)
