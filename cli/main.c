@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/claim.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
 #include "cli/explain.h"
@@ -137,6 +138,17 @@ static const struct command commands[] = {
      {{"json", NULL, "what the API answers, as it is"},
       {"mount", "DIR", "of this mount [the first with write directories]"}},
      tasks_run},
+    {"claim",
+     "DIR [OPTIONS] -- COMMAND ... {}",
+     LOCK_ARGUMENTS_MAX,
+     "run COMMAND for each file of DIR, each in one task of the fleet; {} is the file's path",
+     {{"match", "GLOB", "only files with such names"},
+      {"wait", "TIME", "end when there has been nothing to do for this long [never]"},
+      {"batch", "N", "so many files at once [1]"},
+      {"max-attempts", "N", "then a file goes to DIR/.dead [claim.max_attempts]"},
+      {"once", NULL, "one file, or with --batch so many; 75 when there is none"},
+      {"mount", "DIR", "DIR is on this mount [the first that can be written]"}},
+     claim_run},
     {"config",
      "",
      0,
