@@ -1,9 +1,7 @@
 #include "sidecar/reaper.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,33 +10,20 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/fs.h"
-#include "lib/fs_remove.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/ofd.h"
 #include "lib/share/board.h"
 #include "lib/share/layout.h"
-#include "lib/share/owner.h"
 #include "lib/test_hook.h"
 #include "sidecar/janitor.h"
 #include "sidecar/reap.h"
+#include "sidecar/reap_clean.h"
+#include "sidecar/reaper_list.h"
 
 enum {
     MEMBERS_SETTLE_MS = 3 * REAPER_INTERVAL_MS, /* a record comes later than its slot */
     MEMBER_FILE_MAX = 16 * 1024,
-};
-
-/* A directory beneath that of all tasks, or one beneath .orphans/. */
-struct reaper_task {
-    bool aside; /* the name is a UNIQUE of reap.h */
-    bool read, has_owner, cleaned, told;
-    struct owner owner;
-    int64_t read_ms;
-    int64_t gone_ms;  /* see owner_is_over() */
-    int64_t over_ms;  /* since when its owner has been over; 0: it is not */
-    int64_t retry_ms; /* not before, because something failed */
-    unsigned round;   /* in which it was listed last */
-    char name[];
 };
 
 void reaper_init(struct reaper *reaper, const struct place *place)
@@ -59,108 +44,6 @@ void reaper_release(struct reaper *reaper)
     reaper->listed_ctime = (struct statx_timestamp){0};
     reaper->members = 0;
     reaper->orphans = 0;
-}
-
-/* ---- which directories there are ---- */
-
-static struct reaper_task *find_task(struct reaper *reaper, const char *name, bool aside)
-{
-    for (unsigned i = 0; i < reaper->n_tasks; i++)
-        if (reaper->tasks[i]->aside == aside && strcmp(reaper->tasks[i]->name, name) == 0)
-            return reaper->tasks[i];
-    return NULL;
-}
-
-static int note_task(struct reaper *reaper, const char *name, bool aside)
-{
-    struct reaper_task *task = find_task(reaper, name, aside);
-    if (!task && reaper->n_tasks < REAPER_TASKS) {
-        size_t length = strlen(name) + 1;
-        task = calloc(1, sizeof(*task) + length);
-        if (!task)
-            return -ENOMEM;
-        memcpy(task->name, name, length);
-        task->aside = aside;
-        reaper->tasks[reaper->n_tasks++] = task;
-    }
-    if (task)
-        task->round = reaper->round;
-    return 0;
-}
-
-static void forget(struct reaper *reaper, unsigned i)
-{
-    free(reaper->tasks[i]);
-    reaper->tasks[i] = reaper->tasks[--reaper->n_tasks];
-}
-
-static void forget_unlisted(struct reaper *reaper)
-{
-    for (unsigned i = reaper->n_tasks; i-- > 0;)
-        if (reaper->tasks[i]->round != reaper->round)
-            forget(reaper, i);
-}
-
-/* Names with a dot in front are no tasks'. */
-static bool is_task(const struct reaper *reaper, const struct dirent *entry)
-{
-    return entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) &&
-           strcmp(entry->d_name, reaper->place->settings->task_name) != 0;
-}
-
-static int list(struct reaper *reaper, const char *path, bool aside, bool *ret_has_orphans)
-{
-    int listing = -1;
-    int r =
-        fs_open_beneath(reaper->tasks_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &listing);
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    _cleanup_closedir_ DIR *dir = fdopendir(listing);
-    if (!dir) {
-        close(listing);
-        return -ENOMEM;
-    }
-    for (struct dirent *entry; r == 0 && (entry = readdir(dir));) {
-        if (!aside && strcmp(entry->d_name, LAYOUT_ORPHANS) == 0)
-            *ret_has_orphans = true;
-        else if (is_task(reaper, entry))
-            r = note_task(reaper, entry->d_name, aside);
-    }
-    return r;
-}
-
-static bool has_aside(const struct reaper *reaper)
-{
-    for (unsigned i = 0; i < reaper->n_tasks; i++)
-        if (reaper->tasks[i]->aside)
-            return true;
-    return false;
-}
-
-static int list_if_moved(struct reaper *reaper)
-{
-    struct statx now;
-    bool has_orphans = false;
-    if (statx(reaper->tasks_fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
-              STATX_MTIME | STATX_CTIME | STATX_NLINK, &now) < 0)
-        return -errno;
-    if (now.stx_nlink == 0)
-        return -ESTALE;
-    bool moved = memcmp(&now.stx_mtime, &reaper->listed_mtime, sizeof(now.stx_mtime)) != 0 ||
-                 memcmp(&now.stx_ctime, &reaper->listed_ctime, sizeof(now.stx_ctime)) != 0;
-    if (!moved && !reaper->list_again && !has_aside(reaper))
-        return 0;
-    reaper->round++;
-    int r = list(reaper, ".", false, &has_orphans);
-    if (r == 0 && has_orphans)
-        r = list(reaper, LAYOUT_ORPHANS, true, &has_orphans);
-    if (r < 0)
-        return r;
-    forget_unlisted(reaper);
-    reaper->list_again = moved;
-    reaper->listed_mtime = now.stx_mtime;
-    reaper->listed_ctime = now.stx_ctime;
-    return 0;
 }
 
 /* ---- whose they are ---- */
@@ -298,16 +181,24 @@ static bool has_namesake(struct reaper *reaper, const char *name)
 
 /* ---- what is done ---- */
 
-/* Copies that were being published are in nobody's way but their own. 1: all are gone. */
+/* 1: nothing is left that has to be given back or dropped. */
 static int clean(struct reaper *reaper, struct reaper_task *task, struct error *err)
 {
     _cleanup_close_ int fd = -1;
+    const struct reap_clean clean = {
+        .place = reaper->place,
+        .task = task->name,
+        .owner = &task->owner,
+        .over_ms = task->over_ms,
+        .generation = reaper->generation,
+        .slots = reaper->janitor->slots,
+    };
     int r = confirm(reaper, task);
     if (r == 0)
         r = open_task(reaper, task, &fd);
     if (r == 0)
-        r = fs_remove(fd, LAYOUT_STAGED, &reaper->budget);
-    if (r < 0 && r != -EAGAIN)
+        r = reap_clean(&clean, fd, &reaper->budget, err);
+    if (r < 0 && r != -EAGAIN && !err->code)
         error_set_errno(err, -r, "what %s left behind on %s cannot be cleared up", task->name,
                         reaper->place->path);
     return r;
@@ -403,7 +294,7 @@ static int treat(struct reaper *reaper, struct reaper_task *task, struct error *
     if (!task->aside && !task->cleaned) {
         int r = clean(reaper, task, err);
         if (r <= 0) {
-            reaper->more = reaper->more || r == 0;
+            reaper->more = reaper->more || (r == 0 && reaper->budget == 0);
             return r;
         }
         task->cleaned = true;
@@ -470,7 +361,7 @@ int reaper_round(struct reaper *reaper, struct janitor *janitor, uint64_t genera
     reaper->orphans = 0;
     int r = open_tasks(reaper, err);
     if (r == 0 && reaper->tasks_fd >= 0)
-        r = list_if_moved(reaper);
+        r = reaper_list(reaper);
     if (r < 0) {
         reaper_release(reaper);
         return error_set_errno(err, -r, "the directories of the tasks of %s cannot be read",
