@@ -34,7 +34,7 @@ const char *const cache_failure_names[] = {
 /* So many of something in a second. */
 struct budget {
     int64_t per_second; /* 0: no limit */
-    int64_t left, at_ms;
+    int64_t left_milli, at_ms;
 };
 
 struct cache {
@@ -54,18 +54,21 @@ struct cache {
 static void refill(struct budget *budget)
 {
     int64_t now_ms = clock_now_ms(), passed_ms = now_ms - budget->at_ms;
-    if (passed_ms > 1000)
-        passed_ms = 1000;
-    budget->left += budget->per_second * passed_ms / 1000;
-    if (budget->left > budget->per_second)
-        budget->left = budget->per_second;
+    budget->left_milli += budget->per_second * (passed_ms < 1000 ? passed_ms : 1000);
+    if (budget->left_milli > budget->per_second * 1000)
+        budget->left_milli = budget->per_second * 1000;
     budget->at_ms = now_ms;
 }
 
 /* What is begun is done, and paid for by waiting afterwards. */
 static bool has_left(const struct budget *budget)
 {
-    return budget->per_second == 0 || budget->left > 0;
+    return budget->per_second == 0 || budget->left_milli > 0;
+}
+
+static void spend(struct budget *budget, uint64_t n)
+{
+    budget->left_milli -= (int64_t)n * 1000;
 }
 
 /* ---- open and close ---- */
@@ -326,7 +329,7 @@ static int prepare_copy(struct cache *cache, struct cache_job *job)
     int r = has_left(&cache->bytes) ? cache_copies_make_room(&cache->copies, bytes) : -EAGAIN;
     if (r < 0)
         return r;
-    cache->bytes.left -= (int64_t)job->sight.identity.size;
+    spend(&cache->bytes, job->sight.identity.size);
     job->reserved_bytes = bytes;
     job->tmp_fd = cache_store_tmp(cache->copies.store);
     snprintf(job->tmp_name, sizeof(job->tmp_name), "%llu", (unsigned long long)++cache->n_tmp);
@@ -440,7 +443,7 @@ static void prove(struct cache *cache, struct cache_copy *copy)
     if (!has_left(&cache->proofs) || cache_jobs_find(cache->jobs, copy->hash))
         return;
     if (ask(cache, copy->hash, cache_copy_path(copy, path), false) == 0)
-        cache->proofs.left--;
+        spend(&cache->proofs, 1);
 }
 
 static void follow_rule(struct cache *cache, size_t number)
