@@ -26,6 +26,7 @@
 
 enum { CHORES_MAX = 16 };
 
+struct claim_recovery;
 struct janitor;
 struct mount_tasks;
 struct place;
@@ -37,6 +38,7 @@ struct chore_call {
     const struct place *place;
     struct janitor *janitor;   /* for one call at a time */
     struct mount_tasks *tasks; /* each part for one */
+    struct claim_recovery *recovery;
     bool on_nfs, state_on_nfs, has_slot;
     unsigned slot;
     uint32_t epoch;

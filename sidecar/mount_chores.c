@@ -4,6 +4,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "sidecar/mount_claims.h"
 #include "sidecar/mount_member.h"
 #include "sidecar/probe.h"
 #include "sidecar/taskdirs.h"
@@ -222,6 +223,8 @@ static const struct chore_kind kinds[CHORES] = {
                      mount_tasks_done_usage},
     [CHORE_REAP] = {"clearing up other tasks' directories", true, mount_tasks_run_reap,
                     mount_tasks_done_reap},
+    [CHORE_CLAIMS] = {"giving back what was claimed before", true, mount_claims_run_recover,
+                      mount_claims_done_recover},
     [CHORE_CLEAN] = {"removing the canary file", true, run_clean, done_clean},
 };
 
@@ -236,6 +239,7 @@ static void prepare(void *owner, struct chore_call *call)
     call->slot = work->member.slot;
     call->epoch = work->member.epoch;
     call->tasks = &work->tasks;
+    call->recovery = &work->recovery;
     call->owner = work->tasks.own.owner;
 }
 
@@ -256,7 +260,9 @@ static bool may_start(const void *owner, unsigned chore)
     if (chore == CHORE_MAKE || chore == CHORE_MEMBER || chore == CHORE_JANITOR ||
         chore == CHORE_CLEAN)
         return mount_chores_has_state(work);
-    if (chore == CHORE_OWN || chore == CHORE_REAP)
+    if (chore == CHORE_CLAIMS && !work->made)
+        return false;
+    if (chore == CHORE_OWN || chore == CHORE_REAP || chore == CHORE_CLAIMS)
         return work->has_slot && mount_chores_has_state(work);
     bool only_asks = chore == CHORE_PROBE || (chore == CHORE_CANARY && !work->place.writable);
     return only_asks || is_writable(work);

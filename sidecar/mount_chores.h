@@ -10,6 +10,7 @@
 #include "lib/backoff.h"
 #include "lib/work_pool.h"
 #include "sidecar/chores.h"
+#include "sidecar/claim_recover.h"
 #include "sidecar/janitor.h"
 #include "sidecar/lease.h"
 #include "sidecar/mount_tasks.h"
@@ -28,6 +29,7 @@ enum chore {
     CHORE_OWN,
     CHORE_USAGE,
     CHORE_REAP,
+    CHORE_CLAIMS,
     CHORE_CLEAN,
     CHORES,
 };
@@ -59,6 +61,7 @@ struct mount_work {
     struct mount_locks *mount_locks; /* NULL: there are none */
     struct mount_publish *mount_publish;
     struct mount_claims *mount_claims; /* NULL: there are none */
+    struct claim_recovery recovery;    /* a chore's while that is in flight */
     unsigned holding;                  /* parts that hold something under the slot */
     struct mount_cache *mount_cache;   /* NULL: the profile has none */
     struct feed *feed;

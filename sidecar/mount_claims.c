@@ -1,14 +1,17 @@
 #include "sidecar/mount_claims.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/share/layout.h"
+#include "lib/text.h"
 #include "sidecar/claims.h"
 #include "sidecar/mount_chores.h"
 #include "sidecar/mount_member.h"
+
+enum { RECOVER_RETRY_MS = 30 * 1000 };
 
 struct mount_claims {
     struct claims *claims;
@@ -64,6 +67,40 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
         claims_changed(own->claims, "");
 }
 
+/* ---- what was claimed before ---- */
+
+void mount_claims_joined(struct mount_work *work)
+{
+    if (work->place.writable)
+        chores_plan(&work->chores, CHORE_CLAIMS, 0);
+}
+
+int mount_claims_run_recover(struct chore_call *call)
+{
+    return claim_recover(call->recovery, &call->owner, call->state_on_nfs, &call->err);
+}
+
+void mount_claims_done_recover(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    const struct claim_recovery *recovery = &work->recovery;
+    unsigned n = recovery->returned.retried + recovery->returned.dead;
+    if (call->err.code)
+        log_warn("%s. It is tried again", call->err.text);
+    if (n > 0) {
+        log_info(
+            "what this task had claimed on %s before it was started anew can be claimed again: "
+            "%u %s, and %u had failed too often",
+            work->place.path, recovery->returned.retried,
+            text_plural(recovery->returned.retried, "file", "files"), recovery->returned.dead);
+        claims_changed(mount_claims_of(work), "");
+    }
+    if (call->err.code)
+        chores_plan(&work->chores, CHORE_CLAIMS, RECOVER_RETRY_MS);
+    else if (recovery->due_ms != CLOCK_NEVER)
+        chores_plan(&work->chores, CHORE_CLAIMS, recovery->due_ms - clock_now_ms());
+}
+
 /* ---- */
 
 int mount_claims_open(struct mount_work *work)
@@ -72,6 +109,7 @@ int mount_claims_open(struct mount_work *work)
     if (!own)
         return -ENOMEM;
     work->mount_claims = own;
+    work->recovery.place = &work->place;
     const struct claims_options options = {
         .base = work->options.base,
         .place = &work->place,
@@ -101,20 +139,14 @@ void mount_claims_follow(struct mount_work *work)
     struct claims *claims = mount_claims_of(work);
     if (!claims)
         return;
-    struct owner owner = {
-        .generation = work->member.generation,
-        .slot = work->member.slot,
-        .epoch = work->member.epoch,
-        .fence_ms = (uint32_t)work->options.settings->fence_ms,
-    };
-    snprintf(owner.task, sizeof(owner.task), "%s", work->options.settings->task_name);
+    const struct owner *owner = &work->tasks.own.owner;
     bool ready = work->has_slot && work->made;
-    if (!ready || !claims_are_ready_as(claims, &owner))
+    if (!ready || !claims_are_ready_as(claims, owner))
         claims_set_unready(claims, work->conditions.of[CONDITION_LOCKS_READY].message);
     if (!ready)
         return;
-    if (!claims_are_ready_as(claims, &owner))
-        claims_set_ready(claims, &owner);
+    if (!claims_are_ready_as(claims, owner))
+        claims_set_ready(claims, owner);
     claims_proven(claims, lease_proven_ms(work->lease));
 }
 

@@ -13,17 +13,23 @@
 
 #include <stdbool.h>
 
+struct chore_call;
 struct claims;
 struct mount_status;
 struct mount_work;
 
 int mount_claims_open(struct mount_work *work);
 struct claims *mount_claims_of(const struct mount_work *work); /* NULL: there are none */
+void mount_claims_joined(struct mount_work *work);             /* a slot was taken */
 void mount_claims_follow(struct mount_work *work);
 void mount_claims_count(struct mount_work *work); /* into the metrics */
 void mount_claims_status(const struct mount_work *work, struct mount_status *status);
 void mount_claims_stop(struct mount_work *work);
 bool mount_claims_are_free(const struct mount_work *work);
 void mount_claims_close(struct mount_work *work);
+
+/* The chore: what this task had claimed before goes back. */
+int mount_claims_run_recover(struct chore_call *call);
+void mount_claims_done_recover(void *owner, const struct chore_call *call);
 
 #endif

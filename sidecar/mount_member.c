@@ -23,6 +23,7 @@ static void slot_taken(void *arg, const struct membership *member)
     work->member = *member;
     mount_chores_write_member(work);
     mount_tasks_joined(work);
+    mount_claims_joined(work);
     if (work->watcher) {
         watcher_join(work->watcher, member);
         mount_chores_plan_janitor(work, JANITOR_FIRST_MS);
