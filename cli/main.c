@@ -6,6 +6,7 @@
 #include "cli/claim.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
+#include "cli/conformance.h"
 #include "cli/explain.h"
 #include "cli/health.h"
 #include "cli/lock.h"
@@ -184,6 +185,13 @@ static const struct command commands[] = {
       {"service", "NAME", "another [the family]"},
       {"exec", NULL, "volumes for ECS Exec where the root file system is read-only"}},
      taskdef_run},
+    {"conformance",
+     "DIR",
+     1,
+     "does the file system in DIR do what efs-sidecar relies on? Tries it, and says what it saw",
+     {{"json", NULL, "for programs"},
+      {"peer", NULL, "with another host that runs the same at the same time"}},
+     conformance_run},
     {"version", "", 0, "the version of efsctl", {{0}}, version_run},
 };
 
