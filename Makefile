@@ -157,7 +157,14 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/lib.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
 
-integration: all $(TEST_TOOLS) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
+# The same for programs of the other libc.
+SHIM_WORK := $(if $(filter %-musl.so,$(SHIMS)),$(BUILD)/tests/shim_work-musl)
+$(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c
+	@mkdir -p $(@D)
+	$(call say,MUSL-CC,$<)
+	$(Q)musl-gcc $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $<
+
+integration: all $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
 
 model: ## check the models in docs/models with spin

@@ -15,6 +15,13 @@
 /* What may be asked of a copy; anything else is for EFS to answer. */
 enum { FLAGS = O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | FLAG_LARGEFILE };
 
+static bool switched_on;
+
+void hit_configure(bool on)
+{
+    switched_on = on;
+}
+
 static uint64_t now_for(const struct cache_look *look)
 {
     return look->fresh_until_ms == CACHE_FOREVER ? 0 : sys_clock_ms(CLOCK_BOOTTIME);
@@ -77,7 +84,7 @@ bool hit_begin(struct hit *hit, int dir_fd, const char *path, int flags)
 {
     _keep_errno_;
     hit->wanted = false;
-    if ((flags & O_ACCMODE) != O_RDONLY ||
+    if (!switched_on || (flags & O_ACCMODE) != O_RDONLY ||
         (flags & (O_CREAT | O_TRUNC | O_DIRECTORY | O_PATH)) != 0)
         return false;
     struct shim_view *view = view_get(false);

@@ -31,6 +31,7 @@ struct hit {
     char copy[HIT_COPY_MAX];
 };
 
+void hit_configure(bool on); /* from the constructor; before that there are no hits */
 bool hit_begin(struct hit *hit, int dir_fd, const char *path, int flags);
 bool hit_end(struct hit *hit, bool opened);
 void hit_missed(struct hit *hit, bool opened);

@@ -40,8 +40,10 @@ static bool mark_on_device(struct shim_view *view, uint64_t dev, struct where *w
             continue;
         if (length > 0 && where_below(where, &view->mounts[i], length))
             cache_mark(mapping->view.app, where->hash);
-        else
+        else if (mapping->own_device || length == 0)
             cache_mark_all(mapping->view.app);
+        else
+            continue;
         count(mapping, CACHE_WRITES_COUNT);
         retired = is_retired(view, mapping) || retired;
     }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/cleanup.h"
 #include "shim/count.h"
 #include "shim/hit.h"
 #include "shim/mark.h"
@@ -38,16 +39,31 @@ _Static_assert(sizeof(off_t) == 8, "open and open64 are one");
  * NOLINTBEGIN(readability-redundant-declaration,readability-inconsistent-declaration-parameter-name)
  */
 
+/* They compare or keep what fstat says, which is that of the copy (cp refuses to go on, tar
+ * archives its owner and mode), or wait for the file to grow in the descriptor that they have.
+ * What they write leaves its marks. */
+static const char *const left_alone[] = {"bsdtar", "cp",  "cpio", "install", "less", "mv",
+                                         "rsync",  "sed", "tail", "tar",     "zip"};
+
 static char report[VIEW_DIR_MAX + 1];
+
+static bool is_left_alone(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(left_alone); i++)
+        if (strcmp(program_invocation_short_name, left_alone[i]) == 0)
+            return true;
+    return false;
+}
 
 __attribute__((constructor)) static void start(void)
 {
     _keep_errno_;
     next_find();
-    const char *off = secure_getenv("EFS_CACHE"), *dir = secure_getenv("EFS_CACHE_DIR");
-    const char *to = secure_getenv("EFS_CACHE_REPORT");
+    const char *dir = secure_getenv("EFS_CACHE_DIR"), *to = secure_getenv("EFS_CACHE_REPORT");
+    const char *off = secure_getenv("EFS_CACHE");
     if (off && (strcmp(off, "off") == 0 || strcmp(off, "0") == 0))
         return;
+    hit_configure(!is_left_alone());
     view_configure(dir && *dir ? dir : DEFAULT_DIR);
     if (to && strlen(to) < sizeof(report))
         memcpy(report, to, strlen(to) + 1);

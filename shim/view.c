@@ -140,6 +140,18 @@ static bool map_app(const struct shim_mount *mount, void *at, uint32_t slots)
     return good && cache_load(&((struct cache_app *)at)->magic) == CACHE_MAP_MAGIC;
 }
 
+/* A directory of a larger file system, as on a developer's machine, has the device of its parent.
+ * That is asked for by its name: the mount is not touched. */
+static bool has_own_device(const struct shim_mount *mount, uint64_t dev)
+{
+    char parent[CACHE_PATH_MAX + 2];
+    struct sys_stat st;
+    *append(parent, mount->is.path, mount->is.path_length) = '\0';
+    char *slash = strrchr(parent, '/');
+    slash[slash == parent] = '\0';
+    return sys_statx(AT_FDCWD, parent, AT_STATX_DONT_SYNC, &st) != 0 || st.dev != dev;
+}
+
 static struct shim_mapping *map_files(const struct shim_mount *mount, int map_fd, size_t *ret_bytes)
 {
     struct cache_map head;
@@ -166,7 +178,8 @@ static struct shim_mapping *map_files(const struct shim_mount *mount, int map_fd
                                               .app = (struct cache_app *)(base + app_at),
                                               .slots = slots},
                                      .dev = head.mount_dev,
-                                     .inode = head.mount_inode};
+                                     .inode = head.mount_inode,
+                                     .own_device = has_own_device(mount, head.mount_dev)};
     *ret_bytes = bytes;
     return mapping;
 }
@@ -196,8 +209,7 @@ bool view_is_its_mount(const struct shim_mount *mount, struct shim_mapping *mapp
     struct sys_stat st;
     uint32_t verified = cache_load(&mapping->verified);
     if (verified == 0) {
-        memcpy(path, mount->is.path, mount->is.path_length);
-        path[mount->is.path_length] = '\0';
+        *append(path, mount->is.path, mount->is.path_length) = '\0';
         if (sys_statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, &st) != 0)
             return false;
         verified = st.dev == mapping->dev && st.inode == mapping->inode ? 1 : 2;

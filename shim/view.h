@@ -29,6 +29,7 @@ enum { VIEW_DIR_MAX = 255, VIEW_LOADS_MAX = 64 };
 struct shim_mapping {
     struct cache_view view;
     uint64_t dev, inode; /* of the mount's root, as the sidecar says */
+    bool own_device;     /* a mount: whatever is on the device belongs to it */
     uint32_t verified;   /* atomic: 0 not yet, 1 it is so here, 2 it is not */
 };
 

@@ -78,7 +78,7 @@ bool where_named(struct shim_view *view, int dir_fd, const char *path, bool at_o
     size_t length = 0;
     if (path[0] != '/') {
         length = base_path(dir_fd, ret_where->text);
-        if (length == 0 || !find_mount(view, ret_where->text, length))
+        if (length == 0)
             return false;
     }
     length = cache_path_join(ret_where->text, length, sizeof(ret_where->text), path);

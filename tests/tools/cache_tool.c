@@ -76,6 +76,8 @@ static void make_copy(const char *from, char *to, struct stat *ret_st)
     for (off_t done = 0; done < ret_st->st_size;)
         if (sendfile(out, in, &done, (size_t)(ret_st->st_size - done)) <= 0)
             err(1, "%s to %s", from, to);
+    if (futimens(out, (struct timespec[]){ret_st->st_atim, ret_st->st_mtim}) < 0)
+        err(1, "%s", to);
 }
 
 static void fill(struct tool *tool, const char *how, const char *path)
