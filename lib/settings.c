@@ -69,6 +69,10 @@ static const struct setting table[] = {
     {"task.usage_rate", SETTING_COUNT, SIDE, AT(task_usage_rate), "50", 1, 10000, NULL,
      "The most files of it that are asked for their size in a second"},
 
+    {"task.protection", SETTING_BOOL, SIDE, AT(task_protection), "false", 0, 0, NULL,
+     "Ask ECS not to end this task by scaling in or deploying while it works on claimed files or "
+     "publishes; the task role then needs ecs:UpdateTaskProtection"},
+
     {"orphans.policy", SETTING_NAMES, SIDE, AT(orphans_policy), "keep", 0, CONFIG_NAMES_MAX, NULL,
      "What becomes of the write directory of a task that ended: keep, adopt, archive or delete; "
      "PATH=POLICY,... for each mount"},

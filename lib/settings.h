@@ -71,6 +71,7 @@ struct settings {
     int64_t scan_interval_ms, scan_rate, scan_max_entries;
     int64_t lock_proof_interval_ms, lock_max;
     int64_t claim_max_attempts;
+    bool task_protection;
     int64_t feed_poll_ms, feed_poll_idle_ms, feed_idle_after_ms;
 
     /* the cache */

@@ -15,6 +15,7 @@
 #include "lib/harden.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "sidecar/agent.h"
 #include "sidecar/api.h"
 #include "sidecar/health.h"
 #include "sidecar/http.h"
@@ -41,6 +42,7 @@ struct daemon {
     struct health health;
     struct metrics *metrics;
     struct mounts *mounts;
+    struct agent *agent;
     struct reactions *reactions;
     struct api *api;
     int run_dir_fd;
@@ -107,6 +109,8 @@ static int open_parts(struct daemon *d, struct error *err)
         r = metrics_open(d->base, settings, &d->health, &d->metrics, err);
     if (r == 0)
         r = mounts_open(d->base, settings, &d->health, d->metrics, &d->mounts, err);
+    if (r == 0)
+        r = agent_open(d->base, settings, d->mounts, &d->agent, err);
     if (r == 0) {
         const struct reactions_options options = {d->base, settings, d->mounts, d->metrics};
         r = reactions_open(&options, &d->reactions, err);
@@ -136,11 +140,11 @@ static int64_t flush_ms(const struct daemon *d)
 /* Newest first. -EBUSY: a call is stuck. */
 static int close_parts(struct daemon *d)
 {
-    int r = 0;
     api_close(d->api);
     reactions_close(d->reactions);
-    if (d->mounts)
-        r = mounts_close(d->mounts, CLOSE_MS);
+    int r = agent_close(d->agent, CLOSE_MS);
+    if (d->mounts && mounts_close(d->mounts, CLOSE_MS) < 0)
+        r = -EBUSY;
     if (metrics_close(d->metrics, flush_ms(d)) < 0)
         r = -EBUSY;
     free_event(d->terminate);

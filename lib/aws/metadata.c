@@ -98,15 +98,35 @@ static int read_one(const char *base, const char *path, int64_t deadline_ms,
     return r;
 }
 
-int metadata_read(int64_t deadline_ms, struct metadata *ret_metadata, struct error *err)
+static int find_base(const char **ret_base, struct error *err)
+{
+    *ret_base = getenv("ECS_CONTAINER_METADATA_URI_V4");
+    if (*ret_base && **ret_base)
+        return 0;
+    return error_set(err, ENOENT,
+                     "ECS_CONTAINER_METADATA_URI_V4 is not set: this is no ECS task, or its "
+                     "platform version or agent is older than version 4 of the endpoint");
+}
+
+int metadata_read_task(int64_t deadline_ms, struct metadata *ret_metadata, struct error *err)
 {
     struct metadata metadata = {0};
-    const char *base = getenv("ECS_CONTAINER_METADATA_URI_V4");
-    if (!base || !*base)
-        return error_set(err, ENOENT,
-                         "ECS_CONTAINER_METADATA_URI_V4 is not set: this is no ECS task, or its "
-                         "platform version or agent is older than version 4 of the endpoint");
-    int r = read_one(base, "/task", deadline_ms, metadata_parse_task, &metadata, err);
+    const char *base;
+    int r = find_base(&base, err);
+    if (r == 0)
+        r = read_one(base, "/task", deadline_ms, metadata_parse_task, &metadata, err);
+    if (r == 0)
+        *ret_metadata = metadata;
+    return r;
+}
+
+int metadata_read(int64_t deadline_ms, struct metadata *ret_metadata, struct error *err)
+{
+    struct metadata metadata;
+    const char *base;
+    int r = metadata_read_task(deadline_ms, &metadata, err);
+    if (r == 0)
+        r = find_base(&base, err);
     if (r == 0)
         r = read_one(base, "", deadline_ms, metadata_parse_container, &metadata, err);
     if (r == 0)

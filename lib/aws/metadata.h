@@ -44,6 +44,9 @@ struct metadata {
 
 int metadata_read(int64_t deadline_ms, struct metadata *ret_metadata, struct error *err);
 
+/* Only the task's part: one question. */
+int metadata_read_task(int64_t deadline_ms, struct metadata *ret_metadata, struct error *err);
+
 /* The answers themselves: each fills its part of *metadata. */
 int metadata_parse_task(const char *body, size_t length, struct metadata *metadata,
                         struct error *err);
