@@ -106,6 +106,8 @@ int reaper_list(struct reaper *reaper)
     if (r < 0)
         return r;
     forget_unlisted(reaper);
+    if (has_orphans && !has_aside(reaper)) /* left by one that was killed */
+        unlinkat(reaper->tasks_fd, LAYOUT_ORPHANS, AT_REMOVEDIR);
     reaper->list_again = moved;
     reaper->listed_mtime = now.stx_mtime;
     reaper->listed_ctime = now.stx_ctime;

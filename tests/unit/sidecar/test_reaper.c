@@ -407,6 +407,9 @@ static void test_goes_on_where_another_one_stopped(void **state)
     turn();
     assert_true(is("test -e tasks/own/adopted/web-1.3-7-0123/data"));
     assert_false(is("test -e tasks/.orphans"));
+    shell("mkdir -p tasks/.orphans"); /* one that had finished, but for this */
+    turn_after(1000);
+    assert_false(is("test -e tasks/.orphans"));
     shell("mkdir -p tasks/.orphans/3-7-0456"); /* and this one before it moved anything */
     turn_after(1000);
     turn_after(1000);
