@@ -75,7 +75,8 @@ int command_post(const struct command_call *call, const char *target, int64_t ti
 int command_get(const struct command_call *call, const char *target, int64_t timeout_ms,
                 struct client **ret_client, json_t **ret_root, const char **ret_text);
 
-/* Say on stderr what the sidecar answered instead of 200; an exit code. ret_code is its word for it,
+/* Say on stderr what the sidecar answered instead of 200; an exit code. ret_code is its word for
+ * it,
  * "" when there is none. */
 enum { COMMAND_CODE_SIZE = 32 };
 int command_refused(struct client *client, char ret_code[COMMAND_CODE_SIZE]);

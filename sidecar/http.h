@@ -34,7 +34,7 @@
 enum {
     HTTP_CONNECTIONS_MAX = 1024,                   /* a held lock is one */
     HTTP_STREAMS_MAX = HTTP_CONNECTIONS_MAX - 128, /* the rest is for questions */
-    HTTP_LARGE_BODIES = 8, /* that are read at once */
+    HTTP_LARGE_BODIES = 8,                         /* that are read at once */
     HTTP_WAIT_MS = 30 * 1000,
 };
 

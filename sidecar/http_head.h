@@ -19,7 +19,7 @@
 #include "lib/error.h"
 
 enum {
-    HTTP_HEAD_MAX = 16 * 1024, /* a path of 4 KiB, each byte percent-encoded, fits */
+    HTTP_HEAD_MAX = 16 * 1024,       /* a path of 4 KiB, each byte percent-encoded, fits */
     HTTP_SMALL_BODY_MAX = 64 * 1024, /* of larger ones there are few at a time */
     HTTP_BODY_MAX = 2 * 1024 * 1024,
     HTTP_QUERY_MAX = 8, /* parameters */
