@@ -180,6 +180,34 @@ def refused(_):
         check(done.returncode == 1 and words in done.stderr, f"{words}: {done.stderr}")
 
 
+def places(value, path=()):
+    """The path to everything in a JSON value."""
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*path, key))
+
+
+def with_another(definition, path, value):
+    changed = json.loads(json.dumps(definition))
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return changed
+
+
+def odd(_):
+    """whatever type stands where, it is made or refused with words"""
+    definition = app_definition()
+    n = 0
+    for path in places(definition):
+        for value in (None, 7, "x", [], {}, [{}], [None]) if path else ():
+            done = add(with_another(definition, path, value), "--profile=cache", "--state=fsap-0123456789abcdef2", "--exec")
+            check(done.returncode == 0 or (done.returncode == 1 and done.stderr), f"{path} = {value}: {done}")
+            n += 1
+    return f"{n} definitions"
+
+
 def warned(_):
     """what ECS takes but is probably not meant is said, and the definition is made all the same"""
     def plain(_definition, _app, volume):
@@ -300,5 +328,5 @@ def settings(_):
 
 if __name__ == "__main__":
     own_network()
-    run(client_accepts, moto_keeps, made_by_efsctl, described, runbooks, refused, warned, references, hardened, efs_volumes, order_and_times,
+    run(client_accepts, moto_keeps, made_by_efsctl, described, runbooks, refused, odd, warned, references, hardened, efs_volumes, order_and_times,
         exec_volumes, settings)

@@ -11,11 +11,10 @@ from .errors import check
 DOCKER_CAPABILITIES = ("chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service net_raw sys_chroot mknod "
                        "audit_write setfcap").split()
 # Process 1 with initProcessEnabled: hands SIGTERM on, reaps what is left to it, ends with the code of the command.
-INIT = """trap 'kill -TERM $p 2>/dev/null' TERM
+INIT = """trap 'term=yes; [ -z "$p" ] || kill -TERM $p' TERM
 "$@" & p=$!
+[ -z "$term" ] || kill -TERM $p
 while :; do wait $p; code=$?; kill -0 $p 2>/dev/null || exit $code; done"""
-
-
 # Its parent, outside: unshare --fork does not tell that it was ended by SIGKILL.
 PARENT = 'env --default-signal=INT,QUIT "$@" & exec 2>/dev/null; wait $!'
 

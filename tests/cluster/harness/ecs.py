@@ -1,7 +1,7 @@
 """Executes an ECS task definition, as it stands in a file, on a task host: as the ECS agent would, on real NFS.
 
-    task = ecs.Task(cluster.host(1), "task-def/fargate.json", images={"app": Image(["sh", "-c", "..."])})
-    task.until(lambda: task["app"].running, 60, "the app runs")
+    task = ecs.Task(cluster.host(1), "task-def/fargate.json", images={"app": ecs.IDLE})
+    task.until_app_runs()
     task["app"].run("echo x >/uploads/x")          # in its namespaces, as its user
     task.stop()                                    # until every container has ended
     task["app"].stopped_at < task["efs-sidecar"].stopped_at
@@ -26,6 +26,8 @@ DIRECTORY = "/run/ecs"
 TICK_S = 0.05
 STOP_TIMEOUT_S = 30
 EXIT_DEPENDENCY = 143  # what a container that never ran gets when a dependency failed
+# Does nothing, and ends when it is told to.
+IDLE = Image(["sh", "-c", "trap 'exit 0' TERM; echo started; while :; do sleep 0.2; done"])
 HEALTH_DEFAULTS = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}
 
 
@@ -274,6 +276,10 @@ class Task:
 
     def until(self, condition, timeout, what):
         until([self], condition, timeout, what)
+
+    def until_app_runs(self, timeout=60):
+        """An app that says "started" when it is ready for SIGTERM, as IDLE does."""
+        self.until(lambda: "started\n" in self["app"].log(), timeout, "the app has started")
 
     stopped = property(lambda self: all(m.status == "STOPPED" for m in self.members.values()))
 

@@ -1,12 +1,10 @@
 """a sidecar that dies is started again beside the living app, once per attempt period; what dies again too soon stops the task"""
 
 from harness import ecs
-from harness.container import Image
 from harness.errors import check, equal
 
 DEADLINE_S = 120
 PERIOD_S = 8  # ECS allows no less than 60
-APP = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 
 
 def alive(app):
@@ -14,9 +12,9 @@ def alive(app):
 
 
 def run(cluster):
-    task = ecs.Task(cluster.host(1), "task-def/fargate.json", images={"app": Image(["sh", "-c", APP])}, restart_period_s=PERIOD_S)
+    task = ecs.Task(cluster.host(1), "task-def/fargate.json", images={"app": ecs.IDLE}, restart_period_s=PERIOD_S)
     sidecar, app = task["efs-sidecar"], task["app"]
-    task.until(lambda: app.running, 60, "the app runs")
+    task.until_app_runs()
     task_dir = app.run("readlink /run/efs-sidecar/task").stdout
     born = sidecar.started_at
     task.until(lambda: ecs.now() > born + PERIOD_S, 30, "the attempt period is over")

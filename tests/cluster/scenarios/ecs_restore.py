@@ -6,12 +6,10 @@ import re
 import subprocess
 
 from harness import ecs
-from harness.container import Image
 from harness.errors import check, equal, matches
 
 HOSTS = 2
 DEADLINE_S = 150
-APP = Image(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"])
 LOCK = "/opt/efs-sidecar/efsctl lock --wait=20s one -- sh -c 'echo $EFS_LOCK_TOKEN'"
 
 
@@ -39,15 +37,17 @@ def definitions(cluster):
 def run(cluster):
     host = cluster.host(1)
     service, one_off = definitions(cluster)
-    task = ecs.Task(host, service, images={"app": APP})
-    task.until(lambda: task["app"].running and locks(task["app"]) == "SlotHeld", 60, "the first task has a slot")
+    task = ecs.Task(host, service, images={"app": ecs.IDLE})
+    task.until_app_runs()
+    task.until(lambda: locks(task["app"]) == "SlotHeld", 60, "the first task has a slot")
     before = token(task["app"])
     task.stop()
 
     data = task.server_path("uploads")
     cluster.server.run(f"cp -a {data} {data}.copy && mv {data} {data}.lost && mv {data}.copy {data}")
-    task = ecs.Task(cluster.host(2), service, images={"app": APP})
-    task.until(lambda: task["app"].running and locks(task["app"]) == "ForeignState", 60, "the sidecar says that the state is another root's")
+    task = ecs.Task(cluster.host(2), service, images={"app": ecs.IDLE})
+    task.until_app_runs()
+    task.until(lambda: locks(task["app"]) == "ForeignState", 60, "the sidecar says that the state is another root's")
     check(task["app"].run(LOCK, timeout=30, check=False).rc != 0, "a lock was granted")
 
     one_off["containerDefinitions"][0]["command"] = ["efsctl", "state", "reset", "--file-system=fs-0123456789abcdef0", "/uploads"]

@@ -15,7 +15,7 @@ echo started; while :; do sleep 0.2; done"""
 def run(cluster):
     task = ecs.Task(cluster.host(1), "task-def/fargate.json", images={"app": Image(["sh", "-c", APP])})
     gate, sidecar, app = task["efs-init"], task["efs-sidecar"], task["app"]
-    task.until(lambda: app.running, 60, "the app runs")
+    task.until_app_runs()
     check(gate.stopped_at < sidecar.started_at < app.started_at, "the order at the start")
     equal("the gate's exit code", gate.exit_code, 0)
     equal("the sidecar's health", sidecar.health.status, "HEALTHY")

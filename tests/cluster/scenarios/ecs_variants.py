@@ -1,21 +1,19 @@
 """the other task definitions as they stand: gate only, observe, EC2, ECS Exec, cache"""
 
 from harness import ecs
-from harness.container import Image
 from harness.errors import check, equal, matches
 
 HOSTS = 4
-DEADLINE_S = 120
-APP = Image(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"])
+DEADLINE_S = 150
 
 
 def start(cluster, host, name):
-    return ecs.Task(cluster.host(host), f"task-def/{name}.json", images={"app": APP})
+    return ecs.Task(cluster.host(host), f"task-def/{name}.json", images={"app": ecs.IDLE})
 
 
 def run(cluster):
     gate_only = start(cluster, 1, "gate-only")
-    gate_only.until(lambda: gate_only["app"].running, 60, "the app runs behind the gate")
+    gate_only.until_app_runs()
     equal("what a gate alone leaves with the data", cluster.server.run(["ls", "-A", gate_only.server_path("uploads")]).stdout, "")
     gate_only.stop()
 
@@ -23,7 +21,7 @@ def run(cluster):
     observe, ec2, exec_, cache = tasks
     observe.until(lambda: observe["app"].running, 60, "the app of observe runs")
     equal("health when the app of observe starts", observe["efs-sidecar"].health.status, "UNKNOWN")
-    ecs.until(tasks, lambda: all(t["app"].running and t["efs-sidecar"].health.status == "HEALTHY" for t in tasks), 60, "all run")
+    ecs.until(tasks, lambda: all("started" in t["app"].log() and t["efs-sidecar"].health.status == "HEALTHY" for t in tasks), 60, "all run")
     files = cluster.server.run(f"cd {observe.server_path('uploads')} && find . -path ./tasks/task1 -o -name feed").stdout
     equal("what observe writes", files, "")
     matches("the feed of the others", ec2["app"].run("/opt/efs-sidecar/efsctl status").stdout, "FeedReady +True")
