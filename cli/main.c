@@ -15,6 +15,7 @@
 #include "cli/publish.h"
 #include "cli/state.h"
 #include "cli/status.h"
+#include "cli/support.h"
 #include "cli/taskdef.h"
 #include "cli/tasks.h"
 #include "cli/top.h"
@@ -192,6 +193,18 @@ static const struct command commands[] = {
      {{"json", NULL, "for programs"},
       {"peer", NULL, "with another host that runs the same at the same time"}},
      conformance_run},
+    {"log",
+     "",
+     0,
+     "the last lines that the sidecar logged",
+     {{"level", "LEVEL", "instead: log error, warn, info or debug from now on"}},
+     log_run},
+    {"support",
+     "",
+     0,
+     "all that a report of a bug needs, as JSON, without keys, tokens and account numbers",
+     {{"output", "FILE", "into this file, for its owner only"}},
+     support_run},
     {"version", "", 0, "the version of efsctl", {{0}}, version_run},
 };
 

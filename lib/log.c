@@ -1,9 +1,11 @@
 #include "lib/log.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +23,10 @@ static const char *program_name;
 static _Atomic enum log_level log_level;
 static atomic_ullong dropped_told;
 
+static pthread_mutex_t kept_mutex = PTHREAD_MUTEX_INITIALIZER;
+static char *kept[LOG_KEPT_LINES]; /* the next one goes to kept[kept_next] */
+static unsigned kept_next;
+
 int log_open(const char *program, enum log_level level)
 {
     program_name = program;
@@ -33,6 +39,34 @@ void log_set_level(enum log_level level)
     atomic_store(&log_level, level);
 }
 
+enum log_level log_get_level(void)
+{
+    return atomic_load(&log_level);
+}
+
+/* Takes line. */
+static void keep(char *line)
+{
+    pthread_mutex_lock(&kept_mutex);
+    free(kept[kept_next]);
+    kept[kept_next] = line;
+    kept_next = (kept_next + 1) % LOG_KEPT_LINES;
+    pthread_mutex_unlock(&kept_mutex);
+}
+
+struct json_t *log_recent(void)
+{
+    json_t *lines = json_array();
+    pthread_mutex_lock(&kept_mutex);
+    for (unsigned i = 0; lines && i < LOG_KEPT_LINES; i++) {
+        const char *line = kept[(kept_next + i) % LOG_KEPT_LINES];
+        if (line)
+            json_array_append_new(lines, json_string(line));
+    }
+    pthread_mutex_unlock(&kept_mutex);
+    return lines;
+}
+
 uint64_t log_dropped(void)
 {
     return queue ? line_queue_dropped(queue) : 0;
@@ -42,6 +76,8 @@ void log_close(int64_t timeout_ms)
 {
     struct line_queue *q = take_ptr(queue);
     line_queue_close(q, timeout_ms);
+    for (unsigned i = 0; i < LOG_KEPT_LINES; i++)
+        keep(NULL);
 }
 
 static json_t *new_line(enum log_level level, const char *message)
@@ -60,10 +96,13 @@ static void send_line(json_t *line)
     uint64_t dropped = line_queue_dropped(queue), told = atomic_load(&dropped_told);
     if (dropped > told)
         json_object_set_new(line, "dropped", json_integer((json_int_t)(dropped - told)));
-    _cleanup_free_ char *text = json_dumps(line, JSON_COMPACT);
+    char *text = json_dumps(line, JSON_COMPACT);
     json_decref(line);
-    if (text && line_queue_push(queue, text, strlen(text)) == 0)
+    if (!text)
+        return;
+    if (line_queue_push(queue, text, strlen(text)) == 0)
         atomic_store(&dropped_told, dropped);
+    keep(text);
 }
 
 void log_write(enum log_level level, const char *format, ...)

@@ -10,6 +10,8 @@
  * {"time":"2026-11-23T09:55:54.123Z","level":"warn","program":"efs-sidecar","msg":"...","mount":"/data"}
  * A line that had to be dropped is counted; the next line that fits tells how many ("dropped":N).
  *
+ * The last lines are kept, for who asks later; what was logged meanwhile by children is not ours.
+ *
  * Only programs log; lib/ never does, but for what stands here. Before log_open() and after
  * log_close() lines go nowhere. Threads: any. After a fork the child must not log.
  */
@@ -24,8 +26,14 @@ extern const char *const log_level_names[]; /* "error" "warn" "info" "debug", NU
 
 int log_open(const char *program, enum log_level level);
 void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
 uint64_t log_dropped(void); /* lines, since log_open() */
 void log_close(int64_t timeout_ms);
+
+/* The last LOG_KEPT_LINES lines at most, oldest first, as an array of strings; NULL: no memory. */
+enum { LOG_KEPT_LINES = 200 };
+struct json_t;
+struct json_t *log_recent(void);
 
 /* Text may come from outside: it is cut at 2 KiB, and what is not UTF-8 becomes '?'. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

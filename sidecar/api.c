@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "lib/log.h"
 #include "lib/parse.h"
 #include "sidecar/api_cache.h"
 #include "sidecar/api_changes.h"
@@ -95,6 +96,26 @@ static void serve_tasks(struct api *api, struct http_request *request)
     api_tasks_serve(&api->from, request);
 }
 
+static void serve_log(struct api *api, struct http_request *request)
+{
+    http_reply_json(request, json_pack("{s:s, s:o}", "level", log_level_names[log_get_level()],
+                                       "lines", log_recent()));
+}
+
+static void serve_log_level(struct api *api, struct http_request *request)
+{
+    const char *query = request->head.query;
+    for (enum log_level level = LOG_ERROR; level <= LOG_DEBUG; level++) {
+        if (strncmp(query, "level=", 6) != 0 || strcmp(query + 6, log_level_names[level]) != 0)
+            continue;
+        log_set_level(level);
+        http_reply_json(request, json_pack("{s:s}", "level", log_level_names[level]));
+        return;
+    }
+    http_error(request, 400, "use level=error, warn, info or debug", "which level is \"%.64s\"?",
+               query);
+}
+
 static const struct route {
     const char *method, *path;
     bool has_query;
@@ -111,6 +132,8 @@ static const struct route {
     {"POST", "/v1/cache/evict", false, serve_cache_evict},
     {"POST", "/v1/cache/warm", false, serve_cache_warm},
     {"GET", "/v1/tasks", true, serve_tasks},
+    {"GET", "/v1/log", false, serve_log},
+    {"POST", "/v1/log", true, serve_log_level},
 };
 
 /* ---- from a request to its handler ---- */
@@ -163,6 +186,8 @@ static void on_request(void *arg, struct http_request *request)
     bool path_exists;
     struct error err = {0};
     const struct route *route = find_route(head, &path_exists);
+    log_debug("%s %.256s by uid %u, pid %d", head->method, head->path, request->peer.uid,
+              request->peer.pid);
     if (!is_allowed(api, request->peer.uid))
         http_error(request, 403, "add it to api.uids", "uid %u (pid %d) may not use this API",
                    request->peer.uid, request->peer.pid);
@@ -177,7 +202,8 @@ static void on_request(void *arg, struct http_request *request)
         http_error(
             request, 404,
             "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks "
-            "/v1/claims /v1/publish /v1/tasks /v1/cache /v1/cache/evict /v1/cache/warm",
+            "/v1/claims /v1/publish /v1/tasks /v1/cache /v1/cache/evict /v1/cache/warm "
+            "/v1/log",
             "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);

@@ -300,10 +300,11 @@ void watcher_tick(struct watcher *w)
         return;
     }
     if (now_ms - w->ping_ms >= w->options.settings->stall_after_ms / PINGS_PER_STALL) {
-        uint8_t nonce[sizeof(uint64_t)];
-        put_le64(nonce, (uint64_t)now_ms);
+        uint8_t ping[WATCH_PING_BYTES];
+        put_le64(ping, (uint64_t)now_ms);
+        put_le32(ping + 8, log_get_level());
         w->ping_ms = now_ms;
-        watch_child_send(&w->process, WATCH_FRAME_PING, nonce, sizeof(nonce));
+        watch_child_send(&w->process, WATCH_FRAME_PING, ping, sizeof(ping));
     }
     check_silence(w, now_ms);
 }

@@ -113,8 +113,9 @@ static int take_frame(struct watch *w, const struct frame *frame)
         w->stopping = true;
         return 0;
     case WATCH_FRAME_PING:
-        if (frame->length != sizeof(uint64_t))
+        if (frame->length != WATCH_PING_BYTES || get_le32(frame->payload + 8) > LOG_DEBUG)
             return -EBADMSG;
+        log_set_level(get_le32(frame->payload + 8));
         tracker_ping(&w->tracker, get_le64(frame->payload));
         return 0;
     case WATCH_FRAME_ANNOUNCE:

@@ -14,7 +14,7 @@
  *     ANNOUNCED  struct watch_announced  answer to ANNOUNCE: the slot says it, or why it never will
  *     NOTICE     struct watch_notice     what another member's sidecar announced
  *   sidecar -> efs-watch
- *     PING       u64 nonce
+ *     PING       u64 nonce, u32 enum log_level: what is logged from now on
  *     STOP       no payload: send and announce what is pending and exit 0
  *     ANNOUNCE   struct watch_announce   append this record to the member's journal, behind every
  *                                        local change that happened before
@@ -48,9 +48,10 @@ enum watch_frame {
 };
 
 enum {
-    WATCH_FRAMES_VERSION = 2,
+    WATCH_FRAMES_VERSION = 3,
     WATCH_EXIT_FENCED = 70,
     WATCH_HELLO_BYTES = 8,
+    WATCH_PING_BYTES = 12,
     WATCH_PONG_BYTES = 12,
     WATCH_ANNOUNCED_BYTES = 8 + 4 + 8,
     WATCH_RECORD_MAX = 16 * 1024, /* payload of a record in a journal */

@@ -57,14 +57,14 @@ class Child:
 
     def ping(self, nonce):
         """Changes that were told before the pong."""
-        self.send(PING, struct.pack("<Q", nonce))
+        self.send(PING, struct.pack("<QI", nonce, 2))
         before, pong = self.until(PONG)
         check(struct.unpack_from("<Q", pong)[0] == nonce, "another nonce")
         return [decode(p) for k, p in before if k == CHANGE]
 
     def __enter__(self):
         kind, payload = self.receive()
-        check(kind == HELLO and struct.unpack_from("<I", payload)[0] == 2, "no hello first")
+        check(kind == HELLO and struct.unpack_from("<I", payload)[0] == 3, "no hello first")
         self.until(READY)
         return self
 
@@ -105,7 +105,7 @@ def ping_after_overflow(root):
         child.process.send_signal(signal.SIGSTOP)
         for i in range(20000):
             open(b"%s/f%d" % (root, i), "w").close()
-        child.send(PING, struct.pack("<Q", 7))
+        child.send(PING, struct.pack("<QI", 7, 2))
         child.process.send_signal(signal.SIGCONT)
         before, pong = child.until(PONG)
         told = [decode(p) for k, p in before if k == CHANGE]
