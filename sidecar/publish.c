@@ -14,8 +14,8 @@
 #include "sidecar/locks.h"
 
 enum {
-    PUTS_MAX = 16,      /* of ours in the queue of namespace operations */
-    TELLINGS_MAX = 256, /* that wait for room to be told to the peers */
+    PUTS_MAX = 16,       /* of ours in the queue of namespace operations */
+    TELLINGS_MAX = 2048, /* that wait for room to be told to the peers: two of the largest sets */
 };
 
 struct publish {
@@ -331,7 +331,7 @@ static int check(const struct publisher *publisher, const struct publish_request
         .place = publisher->options.place, .from = request->from, .to = request->to};
     if (publisher->stopping)
         return error_set(err, ESHUTDOWN, "the sidecar is stopping");
-    if (publisher->n >= PUBLISHES_MAX)
+    if (publisher->n - publisher->n_telling >= PUBLISHES_MAX)
         return error_set(err, ENOBUFS,
                          "%d files are being published on %s already, the most that "
                          "can",

@@ -158,7 +158,7 @@ def the_command(s, root):
         with open(many[-1], "w", encoding="ascii") as f:
             f.write(str(i))
     result = efsctl(s, "publish", "--manifest=many/all.json", "--mkdir", *many, "many")
-    check(result.returncode == 0, result)
+    check(result.returncode == 0, f"1000 files: {result.returncode}, {result.stderr[-500:]}")
     equal("1000 files and their manifest", len(names(s, "many")), 1001)
     nothing_staged(s)
 
