@@ -153,8 +153,8 @@ static const struct setting table[] = {
     {"watch.paths", SETTING_NAMES, SIDE | WATCH, AT(watch_paths), "", 0, CONFIG_NAMES_MAX, NULL,
      "Directories to watch, relative to the mount; everything when not set"},
     {"watch.exclude", SETTING_NAMES, SIDE | WATCH, AT(watch_exclude), "", 0, CONFIG_NAMES_MAX, NULL,
-     "Names (shell patterns) that are not watched, at any depth; the state and stage directories "
-     "never are"},
+     "Names (shell patterns) that are not watched, at any depth; .efs-stage, .owner, .stage, "
+     ".claims, .retry, .dead, .orphans and the state directory never are"},
     {"watch.max_dirs", SETTING_COUNT, SIDE | WATCH, AT(watch_max_dirs), "8192", 1, 1000000, NULL,
      "The most directories that are watched on a mount; each costs a call to EFS and kernel "
      "memory"},
