@@ -164,7 +164,7 @@ $(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c
 	$(call say,MUSL-CC,$<)
 	$(Q)musl-gcc $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $<
 
-integration: all $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
+integration: all cluster-hooks $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
 
 model: ## check the models in docs/models with spin
@@ -172,6 +172,9 @@ model: ## check the models in docs/models with spin
 
 chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
 	$(Q)BUILD=$(TEST_BUILD_DIR) WATCH_PAIRS=1000000 tests/integration/test_watch_limits.py memory
+
+chaos-cache: all cluster-hooks ## a thousand kills at the steps of a fill; a start with a million files left behind
+	$(Q)BUILD=$(TEST_BUILD_DIR) CACHE_KILLS=112 CACHE_OLD=1000000 tests/integration/test_cache.py killed old_tree
 
 chaos-feed: all cluster-tools ## storms on two hosts with kills, cuts and restarts: SEEDS=1 OPS=200000, first seed SEED
 	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos tests/cluster/chaos/feed.py
@@ -195,7 +198,7 @@ cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (
 
 cluster-tools: $(CLUSTER_TOOLS)
 
-# To prove that the checkers notice what is left out.
+# To prove that the checkers notice what is left out, and to kill between two steps.
 cluster-hooks:
 	$(Q)$(MAKE) --no-print-directory HOOKS=1 BUILD=$(BUILD)-hooks $(BUILD)-hooks/efs-sidecar $(BUILD)-hooks/efs-watch
 
@@ -324,4 +327,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/fs.h"
 #include "lib/share/layout.h"
+#include "lib/test_hook.h"
 #include "sidecar/cache_copies.h"
 
 enum {
@@ -257,7 +258,7 @@ static bool check_copy(struct cache *cache, struct cache_job *job, struct cache_
 static void settle(struct cache *cache, struct cache_job *job)
 {
     job->kind = CACHE_JOB_COPY;
-    cache_jobs_wait(cache->jobs, job, SETTLE_MS);
+    cache_jobs_wait(cache->jobs, job, test_hook_omits("settle") ? 0 : SETTLE_MS);
 }
 
 static void looked(struct cache *cache, struct cache_job *job)
@@ -514,6 +515,7 @@ void cache_stats(const struct cache *cache, struct cache_stats *ret_stats)
     ret_stats->files = cache->copies.files;
     ret_stats->bytes = cache_store_used(cache->copies.store);
     ret_stats->jobs = cache_jobs_count(cache->jobs);
+    ret_stats->swept_files = cache_store_swept_files(cache->copies.store);
     ret_stats->evictions = cache->copies.evictions;
     memcpy(ret_stats->of_rule, cache->copies.of_rule, sizeof(ret_stats->of_rule));
     cache_map_counts(cache->copies.link, ret_stats->counts);

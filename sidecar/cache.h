@@ -62,6 +62,7 @@ struct cache_stats {
     int last_error;                /* errno of the last CACHE_FAILED_ERROR */
     uint64_t counts[CACHE_COUNTS]; /* what applications say */
     bool sweeping;                 /* what an earlier sidecar left is being removed */
+    uint64_t swept_files;          /* of it */
     bool short_of_space;           /* others need the volume */
     struct {
         uint64_t files, bytes;

@@ -209,8 +209,8 @@ int cache_copies_make_room(struct cache_copies *copies, uint64_t bytes)
         if (r == -EAGAIN || r == -EFBIG || (r == -EDQUOT && freed >= bytes))
             return r;
         uint64_t more = evict_one(copies);
-        if (more == 0)
-            return -ENOSPC;
+        if (more == 0) /* when the others are there, they can make room */
+            return copies->pending_files > 0 ? -EAGAIN : -ENOSPC;
         freed += more;
     }
     copies->pending_files++;
@@ -220,7 +220,7 @@ int cache_copies_make_room(struct cache_copies *copies, uint64_t bytes)
 void cache_copies_give_back(struct cache_copies *copies, uint64_t bytes)
 {
     copies->pending_files--;
-    cache_store_give_back(copies->store, bytes);
+    cache_store_settle(copies->store, bytes, 0);
 }
 
 bool cache_copies_yield(struct cache_copies *copies)
@@ -262,7 +262,7 @@ static int enter_index(struct cache_copies *copies, struct cache_job *job,
     uint64_t file_cost = cache_store_cost(job->sight.identity.size);
     dirs = cache_index_dirs(copies->index) - dirs;
     (*ret_copy)->charge_bytes = file_cost;
-    cache_store_give_back(copies->store, job->reserved_bytes - file_cost - dirs * CACHE_DIR_COST);
+    cache_store_settle(copies->store, job->reserved_bytes, file_cost + dirs * CACHE_DIR_COST);
     copies->pending_files--;
     return 0;
 }

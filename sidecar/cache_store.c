@@ -34,8 +34,8 @@ struct cache_store {
     char name[CACHE_NAME_MAX + 1];
     int dir_fd, control_fd, lock_fd, tmp_fd, old_fd;
     int tree_fds[CACHE_TREES];
-    uint64_t used_bytes;
-    uint64_t swept_bytes;
+    uint64_t used_bytes, reserved_bytes; /* the latter are part of the former */
+    uint64_t swept_bytes, swept_files;
     bool swept; /* nothing is left behind */
 };
 
@@ -221,10 +221,17 @@ int cache_store_reserve(struct cache_store *store, uint64_t bytes)
         return -EFBIG;
     if (store->used_bytes + bytes > allowed)
         return store->swept ? -ENOSPC : -EAGAIN;
-    if (spare_bytes(store) < (int64_t)bytes)
+    if (spare_bytes(store) < (int64_t)(store->reserved_bytes + bytes))
         return -EDQUOT;
     store->used_bytes += bytes;
+    store->reserved_bytes += bytes;
     return 0;
+}
+
+void cache_store_settle(struct cache_store *store, uint64_t reserved_bytes, uint64_t filled_bytes)
+{
+    store->reserved_bytes -= reserved_bytes;
+    store->used_bytes -= reserved_bytes - filled_bytes;
 }
 
 void cache_store_give_back(struct cache_store *store, uint64_t bytes)
@@ -290,8 +297,10 @@ static bool sweep_one(struct cache_store *store, int at_fd, const char *name, in
         return true;
     if (S_ISDIR(now.st_mode))
         return sweep_dir(store, at_fd, name, until_ms);
-    if (unlinkat(at_fd, name, 0) == 0)
+    if (unlinkat(at_fd, name, 0) == 0) {
         store->swept_bytes += (uint64_t)now.st_blocks * 512;
+        store->swept_files++;
+    }
     return clock_now_ms() < until_ms;
 }
 
@@ -339,4 +348,9 @@ bool cache_store_sweep(struct cache_store *store, int64_t budget_ms)
             return true;
     store->swept = true;
     return false;
+}
+
+uint64_t cache_store_swept_files(const struct cache_store *store)
+{
+    return store->swept_files;
 }

@@ -16,7 +16,8 @@
  *
  * A copy counts with the blocks that it fills, and so does a directory. What was left behind counts
  * as if it filled the whole size, less what has been removed of it: files on the disk never exceed
- * the size. A reservation also needs min_free_percent of the volume to stay free for others.
+ * the size. A reservation also needs min_free_percent of the volume to stay free for others, when
+ * all that is reserved is filled.
  *
  * Nothing of a run before this one is used: whether it is still the file could only be found out
  * by reading it again.
@@ -57,6 +58,9 @@ enum { CACHE_DIR_COST = 8192 }; /* it may be in both trees */
 /* Take these bytes. -ENOSPC: so many are not left of the size; -EDQUOT: others need the room on the
  * volume; -EAGAIN: not before more of what was left behind is removed; -EFBIG: never. */
 int cache_store_reserve(struct cache_store *store, uint64_t bytes);
+/* The end of a reservation: so much of it is filled now. */
+void cache_store_settle(struct cache_store *store, uint64_t reserved_bytes, uint64_t filled_bytes);
+/* What was filled is free again. */
 void cache_store_give_back(struct cache_store *store, uint64_t bytes);
 uint64_t cache_store_used(const struct cache_store *store);
 
@@ -74,5 +78,6 @@ void cache_store_remove_dir(struct cache_store *store, const char *path);
 
 /* Go on removing what was left behind; true: there is more. */
 bool cache_store_sweep(struct cache_store *store, int64_t budget_ms);
+uint64_t cache_store_swept_files(const struct cache_store *store);
 
 #endif

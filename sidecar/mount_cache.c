@@ -64,6 +64,35 @@ void mount_cache_check(const struct settings *settings, struct config_report *re
         config_error(report, "cache.dir: it must not be empty in the profile cache");
 }
 
+/* ---- how it is ---- */
+
+static void judge(struct mount_work *work)
+{
+    struct mount_cache *own = work->mount_cache;
+    const struct settings *settings = work->options.settings;
+    const char *what;
+    int64_t busy_ms = work_pool_oldest_ms(own->keeper, &what);
+    if (busy_ms > settings->stall_after_ms)
+        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "DiskHangs",
+                       "%s (cache.dir) does not answer: %s has not come back for %lld s. Nothing "
+                       "is copied; opens of what has no copy go to EFS",
+                       settings->cache_dir, what, (long long)busy_ms / 1000);
+    else if (own->state != OPEN && own->err.code)
+        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "NotOpened",
+                       "%s. It is tried again; all opens go to EFS meanwhile", own->err.text);
+    else if (own->state != OPEN)
+        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_UNKNOWN, "Starting",
+                       "the mount has not answered yet");
+    else if (own->stats.short_of_space)
+        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "DiskFull",
+                       "the volume of %s (cache.dir) has less than %lld %% left (cache.min_free), "
+                       "also without any copy: others fill it. Nothing is copied until there is "
+                       "room",
+                       settings->cache_dir, (long long)settings->cache_min_free_percent);
+    else
+        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_TRUE, "Ready", "%s", "");
+}
+
 /* ---- asking for the mount's root ---- */
 
 struct root_call {
@@ -183,9 +212,10 @@ static void open_done(void *arg, enum work_outcome outcome, int result)
     }
     own->state = OPEN;
     own->opened_ms = clock_now_ms();
-    own->stats = (struct cache_stats){0};
+    own->stats = (struct cache_stats){.sweeping = true};
     own->err.code = 0;
     feed_seek(own->work->feed, NULL, &own->reader);
+    judge(own->work);
     kick(own);
 }
 
@@ -344,6 +374,13 @@ static void wake_in(struct mount_cache *own, int64_t ms)
     event_add(own->timer, &in);
 }
 
+static void tell_swept(const struct mount_cache *own, const struct cache_stats *now)
+{
+    if (own->stats.sweeping && !now->sweeping && now->swept_files > 0)
+        log_info("%llu files that an earlier sidecar left in the cache of %s are removed",
+                 (unsigned long long)now->swept_files, own->work->place.path);
+}
+
 static void turn_done(void *arg, enum work_outcome outcome, int result)
 {
     struct turn_call *call = arg;
@@ -353,6 +390,7 @@ static void turn_done(void *arg, enum work_outcome outcome, int result)
     if (outcome != WORK_DONE)
         return;
     own->keeper_busy = false;
+    tell_swept(own, &call->stats);
     own->stats = call->stats;
     count_own(own);
     while ((job = TAILQ_FIRST(&call->taken))) {
@@ -445,33 +483,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static void on_change(void *arg)
 {
     kick(arg);
-}
-
-static void judge(struct mount_work *work)
-{
-    struct mount_cache *own = work->mount_cache;
-    const struct settings *settings = work->options.settings;
-    const char *what;
-    int64_t busy_ms = work_pool_oldest_ms(own->keeper, &what);
-    if (busy_ms > settings->stall_after_ms)
-        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "DiskHangs",
-                       "%s (cache.dir) does not answer: %s has not come back for %lld s. Nothing "
-                       "is copied; opens of what has no copy go to EFS",
-                       settings->cache_dir, what, (long long)busy_ms / 1000);
-    else if (own->state != OPEN && own->err.code)
-        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "NotOpened",
-                       "%s. It is tried again; all opens go to EFS meanwhile", own->err.text);
-    else if (own->state != OPEN)
-        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_UNKNOWN, "Starting",
-                       "the mount has not answered yet");
-    else if (own->stats.short_of_space)
-        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "DiskFull",
-                       "the volume of %s (cache.dir) has less than %lld %% left (cache.min_free), "
-                       "also without any copy: others fill it. Nothing is copied until there is "
-                       "room",
-                       settings->cache_dir, (long long)settings->cache_min_free_percent);
-    else
-        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_TRUE, "Ready", "%s", "");
 }
 
 /* The mount was mounted anew: what was copied belongs to another one. */

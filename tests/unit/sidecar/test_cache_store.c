@@ -105,7 +105,7 @@ static void test_room(void **state)
     assert_int_equal(cache_store_reserve(store, 424 * 1024), 0);
     assert_int_equal(cache_store_used(store), 1024 * 1024);
     assert_int_equal(cache_store_reserve(store, 1), -ENOSPC);
-    cache_store_give_back(store, 424 * 1024);
+    cache_store_settle(store, 424 * 1024, 0);
     settings.cache_min_free_percent = 101; /* more than anybody has */
     assert_int_equal(cache_store_reserve(store, 1), -EDQUOT);
     assert_true(cache_store_shortage(store) > 0);
