@@ -95,16 +95,39 @@ static int write_file(const char *path, const char *name, const char *body, size
     return r;
 }
 
-/* What is wrong with it, or NULL. Of a file that went away meanwhile: "gone". */
+/* What is wrong with these bytes, or NULL. They end with a NUL. */
+static const char *problem_in(const char *data, size_t have, const char *name, char *ret_name,
+                              uint64_t *ret_digest)
+{
+    size_t name_length = strcspn(data, " \n");
+    char *end = NULL;
+    if (name_length >= NAME_BYTES || data[name_length] != ' ')
+        return "no-head";
+    if (name && (strncmp(data, name, name_length) != 0 || name[name_length]))
+        return "other-name";
+    size_t length = strtoull(data + name_length + 1, &end, 10);
+    uint64_t digest = *end == ' ' ? strtoull(end + 1, &end, 16) : 0;
+    if (*end != '\n')
+        return "no-head";
+    size_t found = have - (size_t)(end + 1 - data);
+    if (found != length)
+        return found < length ? "short" : "long";
+    if (fnv1a(end + 1, length) != digest)
+        return "digest";
+    snprintf(ret_name, NAME_BYTES, "%.*s", (int)name_length, data);
+    *ret_digest = digest;
+    return NULL;
+}
+
+/* The same of a file, whose name is in it. Of one that went away meanwhile: "gone". name: NULL when
+ * it may be any. */
 static const char *problem_of(const char *path, const char *name, char *ret_name,
                               uint64_t *ret_digest)
 {
     static char data[FILE_BYTES_MAX + NAME_BYTES + 64];
-    char found[NAME_BYTES];
-    size_t have = 0, length;
-    uint64_t digest;
+    size_t have = 0;
     ssize_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC), offset = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT || errno == ESTALE ? "gone" : strerrorname_np(errno);
     while (have < sizeof(data) - 1 && (n = read(fd, data + have, sizeof(data) - 1 - have)) > 0)
@@ -114,21 +137,7 @@ static const char *problem_of(const char *path, const char *name, char *ret_name
     if (problem)
         return problem == ESTALE ? "gone" : strerrorname_np(problem);
     data[have] = '\0';
-    if (sscanf(data, "%255s %zu %" SCNx64 "%n", found, &length, &digest, &offset) != 3)
-        return "no-head";
-    if (name && strcmp(found, name) != 0)
-        return "other-name";
-    if (have < (size_t)offset + 1 + length)
-        return "short";
-    if (have > (size_t)offset + 1 + length)
-        return "long";
-    if (fnv1a(data + offset + 1, length) != digest)
-        return "digest";
-    if (ret_name)
-        snprintf(ret_name, NAME_BYTES, "%s", found);
-    if (ret_digest)
-        *ret_digest = digest;
-    return NULL;
+    return problem_in(data, have, name, ret_name, ret_digest);
 }
 
 static int run(char *const argv[])
@@ -242,7 +251,8 @@ static void work(const char *name, const char *attempts, int64_t ms)
 static int process(const char *path)
 {
     const char *name = getenv("EFS_CLAIM_NAME"), *counted = getenv("EFS_CLAIM_ATTEMPTS");
-    char attempts[32];
+    char attempts[32], found[NAME_BYTES];
+    uint64_t digest;
     if (!name || !counted) {
         fputs("queuework: no EFS_CLAIM_NAME, or no EFS_CLAIM_ATTEMPTS\n", stderr);
         return 64;
@@ -253,10 +263,10 @@ static int process(const char *path)
         signal(SIGTERM, SIG_IGN);
     snprintf(attempts, sizeof(attempts), "0.%s", counted);
     sign('E', name, attempts);
-    const char *problem = problem_of(path, name, NULL, NULL);
+    const char *problem = problem_of(path, name, found, &digest);
     if (!problem) {
         work(name, attempts, is_long ? LONG_MS : (int64_t)(fnv1a(name, strlen(name)) % SHORT_MS));
-        problem = problem_of(path, name, NULL, NULL); /* still ours, still the same */
+        problem = problem_of(path, name, found, &digest); /* still ours, still the same */
     }
     if (problem) {
         sign('X', name, problem);
@@ -302,11 +312,12 @@ static void read_all(const char *dir)
         const struct dirent *entry;
         DIR *stream = opendir(dir);
         while (stream && (entry = readdir(stream))) {
-            char path[PATH_BYTES];
+            char path[PATH_BYTES], found[NAME_BYTES];
+            uint64_t digest;
             if (entry->d_name[0] == '.')
                 continue;
             snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-            const char *problem = problem_of(path, entry->d_name, NULL, NULL);
+            const char *problem = problem_of(path, entry->d_name, found, &digest);
             if (problem && strcmp(problem, "gone") != 0)
                 sign('X', entry->d_name, problem);
         }
@@ -317,9 +328,10 @@ static void read_all(const char *dir)
 
 static void follow(const char *path)
 {
-    char last[NAME_BYTES] = "", name[NAME_BYTES];
+    char last[NAME_BYTES] = "", name[NAME_BYTES] = "";
     for (;; nap(FOLLOW_MS)) {
-        const char *problem = problem_of(path, NULL, name, NULL);
+        uint64_t digest;
+        const char *problem = problem_of(path, NULL, name, &digest);
         if (problem && strcmp(problem, "gone") != 0)
             sign('X', "config", problem);
         if (problem || strcmp(name, last) == 0)
