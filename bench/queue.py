@@ -1,0 +1,87 @@
+"""the queue: calls and rate of publish and claim beside the bare link, rename and unlink, and four claimers on one directory"""
+
+import time
+
+from harness.errors import check
+from harness.locks import start
+
+HOSTS = 4
+DEADLINE_S = 900
+LATENCY_MS = 1
+FILES, CLAIMED = 400, 10000
+TIMES_CALLS, TIMES_RATE = 2, 2
+SOCKET = "/run/efs-sidecar/api.sock"
+
+
+def run(cluster):
+    cluster.server.delay_ms(LATENCY_MS)
+    hosts = [cluster.host(n) for n in (1, 2, 3, 4)]
+    start(cluster, 4, "--watch-batch=200ms")
+    cost(cluster, hosts[0])
+    share(cluster, hosts)
+
+
+def api(cluster, *words):
+    return [f"{cluster.build}/bench/queueapi", *words]
+
+
+# -- what one costs --
+
+def cost(cluster, host):
+    host.run("mkdir -p /mnt/data/bare.1 /mnt/data/bare.2 /mnt/data/made /mnt/data/queue")
+    for where in "bare.1", "made":
+        host.run(api(cluster, "make", f"/mnt/data/{where}", str(FILES)), timeout=60)
+    bare_link = of_each(cluster, host, "link and unlink", ["link", "/mnt/data/bare.1", "/mnt/data/bare.2"])
+    publish = of_each(cluster, host, "publish", ["publish", SOCKET, "made", "queue", str(FILES)])
+    bare_rename = of_each(cluster, host, "rename and unlink", ["rename", "/mnt/data/bare.2", "/mnt/data/bare.1"])
+    claim = of_each(cluster, host, "claim and done", ["claim", SOCKET, "queue", str(FILES)])
+    for name, ours, bare in ("publish", publish, bare_link), ("claim and done", claim, bare_rename):
+        cluster.log(f"bench: {name}: {ours / bare:.2f} times the bare calls (at most {TIMES_CALLS})")
+    check(publish <= TIMES_CALLS * bare_link, f"a publish takes {publish:.2f} calls, the bare ones {bare_link:.2f}")
+    check(claim <= TIMES_CALLS * bare_rename, f"a claim takes {claim:.2f} calls, the bare ones {bare_rename:.2f}")
+
+
+def of_each(cluster, host, name, words):
+    """Calls of each; what goes on anyway is taken off."""
+    idle = rate(host, 3)
+    before, began = host.mountstats(), time.monotonic()
+    n, seconds = host.run(api(cluster, *words), timeout=120).stdout.split()
+    check(int(n) == FILES, f"{name}: {n} of {FILES} files")
+    time.sleep(1)  # for what is announced late
+    found, lasted = (host.mountstats() - before).counts(), time.monotonic() - began
+    calls = {op: round((count - idle.get(op, 0) * lasted) / FILES, 2) for op, count in found.items()}
+    calls = {op: count for op, count in calls.items() if count > 0.02}
+    total = sum(calls.values())
+    cluster.log(f"bench: {name}: {FILES / float(seconds):.0f} a second, {total:.2f} calls each: {calls}")
+    return total
+
+
+def rate(host, seconds):
+    before = host.mountstats()
+    time.sleep(seconds)
+    return {op: n / seconds for op, n in (host.mountstats() - before).counts().items()}
+
+
+# -- how several share --
+
+def share(cluster, hosts):
+    alone = claimed(cluster, hosts[:1], 1)
+    together = claimed(cluster, hosts, 2)
+    cluster.log(f"bench: four claimers on {CLAIMED} files: {together / alone:.1f} times one (at least {TIMES_RATE})")
+    check(together >= TIMES_RATE * alone, f"four claimers have only {together / alone:.1f} times the rate of one")
+
+
+def claimed(cluster, hosts, n):
+    """All of a directory; files a second."""
+    queue = f"queue.{n}"
+    path = f"{cluster.server.path()}/{queue}"
+    cluster.server.run(f"mkdir {path} && cd {path} && seq -f 'item%05g' {CLAIMED} | xargs touch", timeout=60)
+    began = time.monotonic()
+    processes = [host.spawn(api(cluster, "claim", SOCKET, queue, "0")) for host in hosts]
+    results = [p.wait(400, check=True).stdout.split() for p in processes]
+    seconds = max(float(s) for _, s in results) - 1  # the quiet at the end
+    each = ", ".join(f"{host.name} {int(count) / seconds:.0f}" for host, (count, _) in zip(hosts, results))
+    total = sum(int(count) for count, _ in results)
+    check(total == CLAIMED, f"{total} of {CLAIMED} files were claimed")
+    cluster.log(f"bench: {len(hosts)} claimer{'s' if len(hosts) > 1 else ''}: {total / seconds:.0f} files a second: {each} ({time.monotonic() - began:.0f} s)")
+    return total / seconds
