@@ -3,7 +3,8 @@
  *
  *     queuework upload PREFIX DIR QUEUE    writes files into DIR and publishes them to QUEUE with
  *                                          `efsctl publish`, for ever; first those that DIR has
- *     queuework recover DIR QUEUE          only those
+ *     queuework one NAME DIR QUEUE         one file; under a lock, if it is run with one
+ *     queuework recover DIR QUEUE          only what DIR has
  *     queuework process FILE               the command of `efsctl claim`
  *     queuework config DIR FILE            the command of `efsctl lock`: writes the lock's token
  *                                          into FILE by a publish under the lock
@@ -14,7 +15,7 @@
  * kind:
  *
  *     q  plain         l  works for seconds          s  the same, and SIGTERM does not end it
- *     f  fails once    p  fails always
+ *     f  fails once    p  fails always               v  the first time it works for ever
  *
  * Signs of life (sign.h) go to the console of this kernel, which is a file outside: a write to it
  * has arrived when it returns, so that what was said before a step outlives the host.
@@ -41,6 +42,7 @@ enum {
     NAME_BYTES = 256,
     PATH_BYTES = 512,
     LONG_MS = 5000,
+    ENDLESS_MS = 3600 * 1000,
     SHORT_MS = 60,
     RETRY_MS = 300,
     READ_MS = 300,
@@ -212,27 +214,35 @@ static char kind_of(uint64_t random)
     return 'q';
 }
 
-static void upload(const char *prefix, const char *dir, const char *queue)
+/* Writes a file of this name; not when the directory is not there yet. */
+static bool make_one(uint64_t *random, const char *dir, const char *name)
 {
     static char body[FILE_BYTES_MAX];
+    char path[PATH_BYTES];
+    size_t most = next_random(random) % 16 ? 8192 : sizeof(body);
+    size_t length = next_random(random) % most;
+    for (size_t i = 0; i + sizeof(uint64_t) <= length; i += sizeof(uint64_t)) {
+        uint64_t word = next_random(random);
+        memcpy(body + i, &word, sizeof(word));
+    }
+    snprintf(path, sizeof(path), "%s/%s%s", dir, name, part);
+    if (write_file(path, name, body, length) < 0)
+        return false;
+    sign('W', name, digest_text(fnv1a(body, length)));
+    return true;
+}
+
+static void upload(const char *prefix, const char *dir, const char *queue)
+{
     uint64_t random = fnv1a(prefix, strlen(prefix)) | 1;
     recover(dir, queue);
     for (unsigned n = 0;; n++) {
-        char path[PATH_BYTES], name[NAME_BYTES];
-        size_t most = next_random(&random) % 16 ? 8192 : sizeof(body);
-        size_t length = next_random(&random) % most;
-        for (size_t i = 0; i + sizeof(uint64_t) <= length; i += sizeof(uint64_t)) {
-            uint64_t word = next_random(&random);
-            memcpy(body + i, &word, sizeof(word));
-        }
+        char name[NAME_BYTES];
         snprintf(name, sizeof(name), "%c-%s-%u", kind_of(next_random(&random)), prefix, n);
-        snprintf(path, sizeof(path), "%s/%s%s", dir, name, part);
-        if (write_file(path, name, body, length) < 0) {
+        if (make_one(&random, dir, name))
+            publish(dir, queue, name);
+        else
             nap(RETRY_MS); /* a sidecar that is being started makes the directory */
-            continue;
-        }
-        sign('W', name, digest_text(fnv1a(body, length)));
-        publish(dir, queue, name);
     }
 }
 
@@ -248,6 +258,13 @@ static void work(const char *name, const char *attempts, int64_t ms)
     }
 }
 
+static int64_t work_ms(const char *name, bool first)
+{
+    if (*name == 'v' && first)
+        return ENDLESS_MS;
+    return *name == 'l' || *name == 's' ? LONG_MS : (int64_t)(fnv1a(name, strlen(name)) % SHORT_MS);
+}
+
 static int process(const char *path)
 {
     const char *name = getenv("EFS_CLAIM_NAME"), *counted = getenv("EFS_CLAIM_ATTEMPTS");
@@ -257,37 +274,79 @@ static int process(const char *path)
         fputs("queuework: no EFS_CLAIM_NAME, or no EFS_CLAIM_ATTEMPTS\n", stderr);
         return 64;
     }
-    bool is_long = *name == 'l' || *name == 's';
+    const bool first = strcmp(counted, "0") == 0;
     prctl(PR_SET_NAME, "queuework-run");
-    if (*name == 's')
+    if (*name == 's' || *name == 'v')
         signal(SIGTERM, SIG_IGN);
     snprintf(attempts, sizeof(attempts), "0.%s", counted);
     sign('E', name, attempts);
     const char *problem = problem_of(path, name, found, &digest);
     if (!problem) {
-        work(name, attempts, is_long ? LONG_MS : (int64_t)(fnv1a(name, strlen(name)) % SHORT_MS));
+        work(name, attempts, work_ms(name, first));
         problem = problem_of(path, name, found, &digest); /* still ours, still the same */
     }
     if (problem) {
         sign('X', name, problem);
         return 1;
     }
-    bool fails = *name == 'p' || (*name == 'f' && strcmp(counted, "0") == 0);
+    bool fails = *name == 'p' || (*name == 'f' && first);
     sign(fails ? 'F' : 'L', name, attempts);
     return fails;
 }
 
 /* ---- under a lock ---- */
 
+static char *of_lock(const char *variable)
+{
+    char *value = getenv(variable);
+    if (!value) {
+        fprintf(stderr, "queuework: no %s\n", variable);
+        exit(64);
+    }
+    return value;
+}
+
+static int publish_locked(char *from, char *to, bool replace)
+{
+    char efsctl[] = "efsctl", verb[] = "publish", o_lock[] = "--lock", o_token[] = "--token";
+    char o_replace[] = "--replace", dashes[] = "--";
+    char *argv[] = {efsctl,
+                    verb,
+                    o_lock,
+                    of_lock("EFS_LOCK_NAME"),
+                    o_token,
+                    of_lock("EFS_LOCK_TOKEN"),
+                    replace ? o_replace : dashes,
+                    from,
+                    to,
+                    NULL};
+    return run(argv);
+}
+
+static int one(const char *name, const char *dir, const char *queue)
+{
+    char from[PATH_BYTES], to[PATH_BYTES];
+    uint64_t random = fnv1a(dir, strlen(dir)) | 1;
+    if (!make_one(&random, dir, name))
+        fail(dir);
+    if (!getenv("EFS_LOCK_NAME")) {
+        publish(dir, queue, name);
+        return 0;
+    }
+    snprintf(from, sizeof(from), "%s/%s%s", dir, name, part);
+    snprintf(to, sizeof(to), "%s/%s", queue, name);
+    if (publish_locked(from, to, false) != 0) {
+        unlink(from);
+        return 1;
+    }
+    sign('P', name, "0.0");
+    return 0;
+}
+
 static int config(const char *dir, const char *target)
 {
-    char efsctl[] = "efsctl", verb[] = "publish", replace[] = "--replace", o_lock[] = "--lock";
-    char o_token[] = "--token", from[PATH_BYTES], to[PATH_BYTES];
-    char *lock = getenv("EFS_LOCK_NAME"), *token = getenv("EFS_LOCK_TOKEN");
-    if (!lock || !token) {
-        fputs("queuework: no EFS_LOCK_NAME, or no EFS_LOCK_TOKEN\n", stderr);
-        return 64;
-    }
+    char from[PATH_BYTES], to[PATH_BYTES];
+    const char *token = of_lock("EFS_LOCK_TOKEN");
     snprintf(from, sizeof(from), "%s/config-%s", dir, token);
     snprintf(to, sizeof(to), "%s", target);
     int r = write_file(from, token, token, strlen(token));
@@ -295,12 +354,11 @@ static int config(const char *dir, const char *target)
         errno = -r;
         fail(from);
     }
-    char *argv[] = {efsctl, verb, replace, o_lock, lock, o_token, token, from, to, NULL};
-    if (run(argv) != 0) {
+    if (publish_locked(from, to, true) != 0) {
         unlink(from);
         return 1;
     }
-    sign('C', lock, token);
+    sign('C', "config", token);
     return 0;
 }
 
@@ -349,6 +407,8 @@ int main(int argc, char **argv)
         fail("/dev/console");
     if (strcmp(what, "upload") == 0 && argc == 5)
         upload(argv[2], argv[3], argv[4]);
+    else if (strcmp(what, "one") == 0 && argc == 5)
+        return one(argv[2], argv[3], argv[4]);
     else if (strcmp(what, "recover") == 0 && argc == 4)
         recover(argv[2], argv[3]);
     else if (strcmp(what, "process") == 0 && argc == 3)
@@ -360,10 +420,10 @@ int main(int argc, char **argv)
     else if (strcmp(what, "follow") == 0 && argc == 3)
         follow(argv[2]);
     else {
-        fputs(
-            "usage: queuework upload PREFIX DIR QUEUE | recover DIR QUEUE | process FILE | config "
-            "DIR FILE | read DIR | follow FILE\n",
-            stderr);
+        fputs("usage: queuework upload PREFIX DIR QUEUE | one NAME DIR QUEUE | recover DIR QUEUE | "
+              "process FILE | config "
+              "DIR FILE | read DIR | follow FILE\n",
+              stderr);
         return 64;
     }
     return 0;

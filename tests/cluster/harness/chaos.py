@@ -9,7 +9,7 @@ import random
 import time
 
 from . import feed
-from .errors import check
+from .errors import Failure, check
 from .feedview import Ticks
 from .locks import FENCE_S, LEASE_S, SETTINGS, VALID_S
 
@@ -171,3 +171,31 @@ class Chaos:
 
     def fail_if(self, found, after):
         check(not found, f"seed {self.seed}, after {after} and {dict(self.done)}: {len(found)} problems: " + "; ".join(found[:8]))
+
+
+def check_checker(cluster, cases, begin, finish):
+    """With the safeguard that a case is named after left out, its words are among what the checker says; else it says nothing. begin(omit)
+    is a Chaos that was started, finish(chaos) brings it to an end."""
+    wrong = []
+    for case, words in cases.items():
+        said = verdict(cluster, case, case.__name__, begin, finish)
+        if not any(words in line for line in said):
+            wrong.append(f"without {case.__name__} the checker found no \"{words}\", only {said}")
+        if said := verdict(cluster, case, None, begin, finish):
+            wrong.append(f"{case.__name__}, nothing left out: {said}")
+    check(not wrong, "; ".join(wrong))
+
+
+def verdict(cluster, case, omit, begin, finish):
+    """What the checker says."""
+    chaos = begin(omit)
+    try:
+        case(chaos)
+        chaos.faults([])
+        finish(chaos)
+        said = chaos.verdict()
+    except Failure as failure:
+        said = [str(failure)]
+    cluster.log(f"{case.__name__}, omitting {omit}: {'; '.join(said[:3]) or 'nothing to report'}")
+    cluster.reset()
+    return said
