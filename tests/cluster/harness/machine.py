@@ -123,6 +123,12 @@ class Machine:
     def read(self, path):
         return self.run(["cat", path]).stdout
 
+    def kill_spawned(self):
+        """What scenarios started, not what serves since boot."""
+        for process in list(self.channel.processes.values()):
+            if process.poll() is None:
+                process.kill()
+
     # -- logs --
 
     def log(self, text):

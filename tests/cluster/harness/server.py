@@ -36,6 +36,7 @@ class Server(Machine):
         self.cont()
         if self.delayed:
             self.delay_ms(0)
+        self.kill_spawned()
         self.run(self.script("empty"), timeout=30)
 
 

@@ -2,7 +2,7 @@
 
 from harness.chaos import check_checker
 from harness.locks import FENCE_S, LEASE_S
-from harness.queuechaos import UPLOADS, Chaos
+from harness.queuechaos import CONFIG, UPLOADS, Chaos
 
 HOSTS = 2
 DEADLINE_S = 600
@@ -36,14 +36,16 @@ def no_replace_check(chaos):
 def stage_cleanup(chaos):
     """A publish under a lock is cut off when its rename is on its way."""
     a, b = chaos.members
+    late = a.host.spawn("exec efsctl lock --on-lost=ignore config -- sh -c "
+                        f"'echo held; while [ ! -e /run/go ]; do sleep 0.1; done; exec queuework config {a.dir} {CONFIG}'")
+    late.wait_output("^held", 30)
     a.host.delay_ms(SLOW_MS)
-    late = a.host.spawn(config_of(a, "--on-lost=ignore"))
-    stage = f"{chaos.cluster.server.path()}/.efs-stage/config"
-    chaos.until(lambda: chaos.cluster.server.run(f"ls {stage}", check=False).stdout, 60, "it is staged")
+    a.host.run("touch /run/go")
+    chaos.until(lambda: chaos.server.host.run(f"ls {chaos.server.host.path()}/.efs-stage/config", check=False).stdout, 90, "it is staged")
     chaos.pause(SLOW_MS / 3000)
     chaos.fault("cut_long", a)
     a.host.delay_ms(0)
-    b.host.run(config_of(b), timeout=LEASE_S + FENCE_S + 60)
+    b.host.run(f"efsctl lock config -- queuework config {b.dir} {CONFIG}", timeout=LEASE_S + FENCE_S + 60)
     chaos.faults([])
     chaos.until(lambda: late.poll() is not None, 90, "the late one has ended")
 
@@ -57,10 +59,6 @@ def begin(chaos, member, name):
 
 def one(member, name, under=""):
     return member.host.run(f"{under} queuework one {name} {member.dir} {UPLOADS}", timeout=60, check=False)
-
-
-def config_of(member, options=""):
-    return f"exec efsctl lock {options} config -- queuework config {member.dir} /mnt/data/config"
 
 
 CASES = {reap_fence: "two commands at once", proof: "past the end of its lock", no_replace_check: "was published 2 times",
