@@ -16,8 +16,11 @@ SOCKET = "/run/efs-sidecar/api.sock"
 def run(cluster):
     cluster.server.delay_ms(LATENCY_MS)
     hosts = [cluster.host(n) for n in (1, 2, 3, 4)]
-    start(cluster, 4, "--watch-batch=200ms")
-    cost(cluster, hosts[0])
+    for host in hosts:
+        host.mount()
+    bare = floor(cluster, hosts[0])
+    start(cluster, 4, "--watch-batch=200ms", mount=False)
+    cost(cluster, hosts[0], *bare)
     share(cluster, hosts)
 
 
@@ -27,18 +30,31 @@ def api(cluster, *words):
 
 # -- what one costs --
 
-def cost(cluster, host):
-    host.run("mkdir -p /mnt/data/bare.1 /mnt/data/bare.2 /mnt/data/made /mnt/data/queue")
-    for where in "bare.1", "made":
-        host.run(api(cluster, "make", f"/mnt/data/{where}", str(FILES)), timeout=60)
-    bare_link = of_each(cluster, host, "link and unlink", ["link", "/mnt/data/bare.1", "/mnt/data/bare.2"])
-    publish = of_each(cluster, host, "publish", ["publish", SOCKET, "made", "queue", str(FILES)])
-    bare_rename = of_each(cluster, host, "rename and unlink", ["rename", "/mnt/data/bare.2", "/mnt/data/bare.1"])
-    claim = of_each(cluster, host, "claim and done", ["claim", SOCKET, "queue", str(FILES)])
-    for name, ours, bare in ("publish", publish, bare_link), ("claim and done", claim, bare_rename):
-        cluster.log(f"bench: {name}: {ours / bare:.2f} times the bare calls (at most {TIMES_CALLS})")
-    check(publish <= TIMES_CALLS * bare_link, f"a publish takes {publish:.2f} calls, the bare ones {bare_link:.2f}")
-    check(claim <= TIMES_CALLS * bare_rename, f"a claim takes {claim:.2f} calls, the bare ones {bare_rename:.2f}")
+def make(cluster, host, name):
+    host.run(["mkdir", "-p", f"/mnt/data/{name}"])
+    host.run(api(cluster, "make", f"/mnt/data/{name}", str(FILES)), timeout=60)
+
+
+def floor(cluster, host):
+    """The bare calls, without a sidecar."""
+    make(cluster, host, "bare.1")
+    host.run("mkdir /mnt/data/bare.2")
+    sync = of_each(cluster, host, "bare: open, fsync, close", ["sync", "/mnt/data/bare.1"])
+    link = of_each(cluster, host, "bare: link, unlink", ["link", "/mnt/data/bare.1", "/mnt/data/bare.2"])
+    rename = of_each(cluster, host, "bare: rename, unlink", ["rename", "/mnt/data/bare.2", "/mnt/data/bare.1"])
+    return sync, link, rename
+
+
+def cost(cluster, host, sync, link, rename):
+    host.run("mkdir /mnt/data/queue")
+    for clients in "1", "8":
+        make(cluster, host, f"made.{clients}")
+        publish = of_each(cluster, host, f"publish, {clients} at once", ["publish", SOCKET, f"made.{clients}", "queue", str(FILES), clients])
+        claim = of_each(cluster, host, f"claim and done, {clients} at once", ["claim", SOCKET, "queue", str(FILES), clients])
+        for name, ours, bare in ("publish", publish, link), ("publish, beside sync, link and unlink", publish, sync + link), ("claim and done", claim, rename):
+            cluster.log(f"bench: {name}, {clients} at once: {ours / bare:.2f} times the bare calls")
+    check(publish <= TIMES_CALLS * (sync + link), f"a publish takes {publish:.2f} calls, the bare ones {sync + link:.2f}")
+    check(claim <= TIMES_CALLS * rename, f"a claim takes {claim:.2f} calls, the bare ones {rename:.2f}")
 
 
 def of_each(cluster, host, name, words):
@@ -77,7 +93,7 @@ def claimed(cluster, hosts, n):
     path = f"{cluster.server.path()}/{queue}"
     cluster.server.run(f"mkdir {path} && cd {path} && seq -f 'item%05g' {CLAIMED} | xargs touch", timeout=60)
     began = time.monotonic()
-    processes = [host.spawn(api(cluster, "claim", SOCKET, queue, "0")) for host in hosts]
+    processes = [host.spawn(api(cluster, "claim", SOCKET, queue, "0", "8")) for host in hosts]
     results = [p.wait(400, check=True).stdout.split() for p in processes]
     seconds = max(float(s) for _, s in results) - 1  # the quiet at the end
     each = ", ".join(f"{host.name} {int(count) / seconds:.0f}" for host, (count, _) in zip(hosts, results))

@@ -4,9 +4,11 @@
  *     queueapi make DIR COUNT                 COUNT small files
  *     queueapi link DIR TO                    link and unlink of every file of DIR
  *     queueapi rename DIR TO                  rename and unlink
- *     queueapi publish SOCKET FROM TO COUNT   FROM and TO are directories of the mount
- *     queueapi claim SOCKET DIR COUNT         claims one after the other and says done; COUNT 0:
- * until nothing came for a second
+ *     queueapi sync DIR                       open, fsync and close
+ *     queueapi publish SOCKET FROM TO COUNT CLIENTS
+ *                                             FROM and TO are directories of the mount
+ *     queueapi claim SOCKET DIR COUNT BATCH   claims and says done; COUNT 0: until nothing came for
+ *                                             a second
  *
  * The last line is "COUNT SECONDS".
  */
@@ -16,7 +18,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 
-enum { PATH_BYTES = 1024, ANSWER_BYTES = 16 * 1024, QUIET_MS = 1000 };
+enum { PATH_BYTES = 1024, ANSWER_BYTES = 16 * 1024, QUIET_MS = 1000, CLIENTS_MAX = 64 };
 
 static void name_of(char *buf, const char *dir, long i)
 {
@@ -49,18 +51,48 @@ static long move_all(const char *dir, const char *to, bool by_link)
     }
 }
 
-static long publish(const char *socket_path, const char *from, const char *to, long count)
+static long sync_all(const char *dir)
 {
+    for (long i = 0;; i++) {
+        char path[PATH_BYTES];
+        name_of(path, dir, i);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return i;
+        if (fsync(fd) < 0 || close(fd) < 0)
+            fail(path);
+    }
+}
+
+static void await_published(int *fd)
+{
+    char answer[ANSWER_BYTES];
+    if (*fd < 0)
+        return;
+    read_until(*fd, answer, sizeof(answer), "\"published\"");
+    close(*fd);
+    *fd = -1;
+}
+
+static long publish(const char *socket_path, const char *from, const char *to, long count,
+                    long clients)
+{
+    int fds[CLIENTS_MAX];
+    if (clients < 1 || clients > CLIENTS_MAX)
+        fail("clients");
+    for (long i = 0; i < clients; i++)
+        fds[i] = -1;
     for (long i = 0; i < count; i++) {
-        char source[PATH_BYTES], target[PATH_BYTES], body[3 * PATH_BYTES], answer[ANSWER_BYTES];
+        char source[PATH_BYTES], target[PATH_BYTES], body[3 * PATH_BYTES];
         name_of(source, from, i);
         name_of(target, to, i);
         snprintf(body, sizeof(body), "{\"from\":\"%s\",\"to\":\"%s\",\"digest\":false}", source,
                  target);
-        int fd = post(socket_path, "/v1/publish", body);
-        read_until(fd, answer, sizeof(answer), "\"published\"");
-        close(fd);
+        await_published(&fds[i % clients]);
+        fds[i % clients] = post(socket_path, "/v1/publish", body);
     }
+    for (long i = 0; i < clients; i++)
+        await_published(&fds[i]);
     return count;
 }
 
@@ -81,11 +113,11 @@ static bool next_claim(FILE *stream, char *id, size_t size)
     return false;
 }
 
-static long claim(const char *socket_path, const char *dir, long count)
+static long claim(const char *socket_path, const char *dir, long count, const char *batch)
 {
     char target[PATH_BYTES], id[64], answer[ANSWER_BYTES];
     long n = 0;
-    snprintf(target, sizeof(target), "/v1/claims?dir=%s&wait_ms=%d", dir, QUIET_MS);
+    snprintf(target, sizeof(target), "/v1/claims?dir=%s&wait_ms=%d&batch=%s", dir, QUIET_MS, batch);
     FILE *stream = fdopen(post(socket_path, target, NULL), "r");
     if (!stream)
         fail("fdopen");
@@ -102,22 +134,24 @@ static long claim(const char *socket_path, const char *dir, long count)
 
 int main(int argc, char **argv)
 {
-    const char *what = argc > 3 ? argv[1] : "";
+    const char *what = argc > 2 ? argv[1] : "";
     int64_t start_us = now_us();
     long n;
     if (strcmp(what, "make") == 0 && argc == 4)
         n = make(argv[2], strtol(argv[3], NULL, 10));
     else if ((strcmp(what, "link") == 0 || strcmp(what, "rename") == 0) && argc == 4)
         n = move_all(argv[2], argv[3], *what == 'l');
-    else if (strcmp(what, "publish") == 0 && argc == 6)
-        n = publish(argv[2], argv[3], argv[4], strtol(argv[5], NULL, 10));
-    else if (strcmp(what, "claim") == 0 && argc == 5)
-        n = claim(argv[2], argv[3], strtol(argv[4], NULL, 10));
+    else if (strcmp(what, "sync") == 0 && argc == 3)
+        n = sync_all(argv[2]);
+    else if (strcmp(what, "publish") == 0 && argc == 7)
+        n = publish(argv[2], argv[3], argv[4], strtol(argv[5], NULL, 10),
+                    strtol(argv[6], NULL, 10));
+    else if (strcmp(what, "claim") == 0 && argc == 6)
+        n = claim(argv[2], argv[3], strtol(argv[4], NULL, 10), argv[5]);
     else {
-        fputs(
-            "usage: queueapi make DIR COUNT | link|rename DIR TO | publish SOCKET FROM TO COUNT | "
-            "claim SOCKET DIR COUNT\n",
-            stderr);
+        fputs("usage: queueapi make DIR COUNT | link|rename DIR TO | sync DIR | "
+              "publish SOCKET FROM TO COUNT CLIENTS | claim SOCKET DIR COUNT BATCH\n",
+              stderr);
         return 64;
     }
     printf("%ld %.6f\n", n, (double)(now_us() - start_us) / 1e6);

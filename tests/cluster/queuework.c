@@ -2,7 +2,8 @@
  * queuework: the apps of chaos runs on a queue, and who looks at what they left.
  *
  *     queuework upload PREFIX DIR QUEUE    writes files into DIR and publishes them to QUEUE with
- *                                          `efsctl publish`, for ever; first those that DIR has
+ *                                          `efsctl publish`, for ever; first those that DIR has.
+ *                                          SIGUSR1: the next efsctl is killed
  *     queuework one NAME DIR QUEUE         one file; under a lock, if it is run with one
  *     queuework recover DIR QUEUE          only what DIR has
  *     queuework process FILE               the command of `efsctl claim`
@@ -45,8 +46,9 @@ enum {
     ENDLESS_MS = 3600 * 1000,
     SHORT_MS = 60,
     RETRY_MS = 300,
-    READ_MS = 300,
+    READ_MS = 1000,
     FOLLOW_MS = 30,
+    KILL_MS_MAX = 60,
 };
 
 static const char part[] = ".part";
@@ -142,14 +144,28 @@ static const char *problem_of(const char *path, const char *name, char *ret_name
     return problem_in(data, have, name, ret_name, ret_digest);
 }
 
+static volatile sig_atomic_t kill_next;
+
+static void on_signal(int number)
+{
+    (void)number;
+    kill_next = 1;
+}
+
 static int run(char *const argv[])
 {
     pid_t pid;
     int status;
     if ((errno = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ)) != 0)
         fail(argv[0]);
-    if (waitpid(pid, &status, 0) < 0)
-        fail("waitpid");
+    if (kill_next) {
+        kill_next = 0;
+        nap(boot_us() % KILL_MS_MAX);
+        kill(pid, SIGKILL);
+    }
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            fail("waitpid");
     return status;
 }
 
@@ -235,6 +251,7 @@ static bool make_one(uint64_t *random, const char *dir, const char *name)
 static void upload(const char *prefix, const char *dir, const char *queue)
 {
     uint64_t random = fnv1a(prefix, strlen(prefix)) | 1;
+    signal(SIGUSR1, on_signal);
     recover(dir, queue);
     for (unsigned n = 0;; n++) {
         char name[NAME_BYTES];

@@ -13,6 +13,7 @@ kernel, which is a file outside the share.
 """
 
 import os
+import re
 import time
 
 from . import chaos
@@ -25,7 +26,8 @@ UPLOADS, CONFIG = "/mnt/data/uploads", "/mnt/data/config"
 BATCH, MAX_ATTEMPTS = 4, 8
 PREFIX = "queue: "
 SETTLE_S = 150  # the death of a host, its fence, a round of the reaper, attempts of poison
-OWN = (".efs-sidecar", "config")  # what may be there in the end, beside directories
+# What may be there in the end beside directories: the state, the records of who claims, and what an app that was killed had written.
+OWN = re.compile(r"^(\.efs-sidecar/.*|config|tasks/[^/]+/(config-[^/]+|\.owner|\.claims/[^/]+/(owner|\d+\.queue)))$")
 
 
 class App:
@@ -74,7 +76,7 @@ class Member(chaos.Member):
         return ["queuework", "upload", f"{self.host.name}-{self.lives}-{n}", self.dir, UPLOADS]
 
     def config(self, _n):
-        return f"while :; do efsctl lock --wait=5s config -- queuework config {self.dir} {CONFIG}; sleep 0.5; done"
+        return f"while :; do efsctl lock --wait=5s config -- queuework config {self.dir} {CONFIG}; sleep 1; done"
 
     def claim(self, _n):
         return ["efsctl", "claim", f"--batch={BATCH}", UPLOADS, "--", "queuework", "process", "{}"]
@@ -105,10 +107,8 @@ class Member(chaos.Member):
     def processor(self):
         return self.others[0]
 
-    def kill_matching(self, *how):
-        """Whoever is there within the next moments: a publish takes few milliseconds."""
-        words = " ".join(how)
-        self.host.run(f"for i in 1 2 3 4 5 6 7 8 9 10; do pkill -KILL {words} && exit; done; exit 0")
+    def kill_commands(self):
+        self.host.run(["pkill", "-KILL", "-x", "queuework-run"], check=False)
 
     def kill_guard(self):
         if self.processor().runs():
@@ -124,8 +124,8 @@ class Member(chaos.Member):
 
 FAULTS = {
     "kill_writer": Fault(lambda m: m.writers[0].signal(9), 0.5, nothing, 0, None),
-    "kill_publish": Fault(lambda m: m.kill_matching("-f", "'^efsctl publish'"), 0.5, nothing, 0, None),
-    "kill_command": Fault(lambda m: m.kill_matching("-x", "queuework-run"), 0.5, nothing, 0, None),
+    "kill_publish": Fault(lambda m: m.writers[0].signal(10), 0.5, nothing, 0, None),
+    "kill_command": Fault(Member.kill_commands, 0.5, nothing, 0, None),
     "term_claim": Fault(lambda m: m.processor().signal(15), 0.5, nothing, 0, None),
     "kill_claim": Fault(lambda m: m.processor().signal(9), 0.5, nothing, 0, "host"),
     "kill_guard": Fault(Member.kill_guard, 0.5, nothing, 0, None),
@@ -193,7 +193,7 @@ class Chaos(chaos.Chaos):
         """The files that the share has, asked behind the clients' backs."""
         path = self.cluster.server.path()
         found = self.cluster.server.run(["find", path, "-type", "f", "-printf", "%P\\n"], timeout=30).stdout.splitlines()
-        return [name for name in found if name.split("/")[0] not in OWN and not name.endswith("/owner") and not name.endswith("/.owner")]
+        return [name for name in found if not OWN.match(name)]
 
     def verdict(self):
         return self.problems + self.history.problems(self.ticks.ms(1), self.left(), self.repeats())
