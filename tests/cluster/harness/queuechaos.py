@@ -23,7 +23,7 @@ from .locks import SETTINGS
 from .queueview import Queue
 
 UPLOADS, CONFIG = "/mnt/data/uploads", "/mnt/data/config"
-BATCH, MAX_ATTEMPTS = 4, 8
+BATCH, MAX_ATTEMPTS = 4, 6
 PREFIX = "queue: "
 SETTLE_S = 150  # the death of a host, its fence, a round of the reaper, attempts of poison
 # What may be there in the end beside directories: the state, the records of who claims, and what an app that was killed had written.
@@ -179,7 +179,8 @@ class Chaos(chaos.Chaos):
 
     def settle(self):
         def settled():
-            return not self.history.waiting() and not self.history.check_left(self.left())
+            left = self.left()
+            return not self.history.waiting(left) and not self.history.check_left(left)
         self.until(settled, SETTLE_S, "all is processed and nothing is left")
         self.seconds = time.monotonic() - self.began
 
@@ -208,7 +209,7 @@ class Chaos(chaos.Chaos):
     def report(self):
         queue, history = self.history, self.history.history
         returned = sum(1 for run in history.runs.values() if run.token[1] > 0)
-        dead = sum(name[0] == "p" for name in queue.written)
+        dead = len(queue.dead_letters(self.left()))
         return (f"seed {self.seed}: {self.uploaded()} uploads on {len(self.members)} hosts in {self.seconds:.0f} s, {len(history.runs)} runs, "
                 f"{returned} after a failure, {queue.repeated()} again after they were done, {dead} dead letters, {len(queue.tokens)} publishes "
                 f"under a lock; {sum(self.done.values())} faults; clocks related within {history.uncertainty_ms * 1000:.0f} us; alive "

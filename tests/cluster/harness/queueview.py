@@ -13,7 +13,8 @@ import re
 from .lockview import THAW_MS, History
 
 DEAD = re.compile(r"/\.dead/(\d+)\.[^/]+/([^/]+)$")
-WORK, POISON = "EBLF", "p"  # kinds of lines; the kind of files that always fail
+WORK = "EBLF"  # kinds of lines
+STOPPED_BEFORE = 2  # attempts that may have ended before the command began
 
 
 def token_of(text):
@@ -46,9 +47,16 @@ class Queue:
         elif kind == "T":
             self.seen.append(token_of(token))
 
-    def waiting(self):
-        """What was written and is not processed yet, poison apart."""
-        return [name for name in self.written if not self.done[name] and name[0] != POISON]
+    def dead_letters(self, left):
+        """{name: attempts}: poison, and what was stopped again and again while it was worked on."""
+        runs = collections.Counter(run.name for run in self.history.runs.values())
+        found = {match[2]: int(match[1]) for match in map(DEAD.search, left) if match}
+        return {name: attempts for name, attempts in found.items() if runs[name] >= attempts - STOPPED_BEFORE}
+
+    def waiting(self, left):
+        """What was written and is not at its end."""
+        dead = self.dead_letters(left)
+        return [name for name in self.written if not self.done[name] and name not in dead]
 
     def repeated(self):
         return sum(n - 1 for n in self.done.values() if n > 1)
@@ -57,7 +65,7 @@ class Queue:
 
     def problems(self, ms_per_tick, left, repeats):
         found = self.history.problems(ms_per_tick) + self.check_content(ms_per_tick) + self.check_attempts() + self.check_tokens()
-        found += [f"{name}, written on {self.written[name]}, was never processed" for name in self.waiting()]
+        found += [f"{name}, written on {self.written[name]}, was never processed" for name in self.waiting(left)]
         found += [f"{name} was published {n} times" for name, n in self.published.items() if n > 1]
         if self.repeated() > repeats:
             found.append(f"{self.repeated()} files were processed again after they were done; the faults explain {repeats}")
@@ -85,14 +93,5 @@ class Queue:
         return found
 
     def check_left(self, left):
-        found, dead = [], collections.Counter()
-        for path in left:
-            letter = DEAD.search("/" + path)
-            if letter and letter[2][0] == POISON:
-                dead[letter[2]] += 1
-            else:
-                found.append(f"{path} was left behind")
-        for name in self.written:
-            if name[0] == POISON and dead[name] != 1:
-                found.append(f"{name} fails always and is {dead[name]} times among the dead letters")
-        return found
+        dead = self.dead_letters(left)
+        return [f"{path} was left behind" for path in left if path.rpartition("/")[2] not in dead or not DEAD.search(path)]
