@@ -27,7 +27,7 @@ BATCH, MAX_ATTEMPTS = 4, 6
 PREFIX = "queue: "
 SETTLE_S = 150  # the death of a host, its fence, a round of the reaper, attempts of poison
 # What may be there in the end beside directories: the state, the records of who claims, and what an app that was killed had written.
-OWN = re.compile(r"^(\.efs-sidecar/.*|config|tasks/[^/]+/(config-[^/]+|\.owner|\.claims/[^/]+/(owner|\d+\.queue)))$")
+OWN = re.compile(r"^(\.efs-sidecar/.*|config|tasks/[^/]+/(config-[^/]+|\.owner|\.claims/[^/]+/(\.owner|\d+\.queue)))$")
 
 
 class App:
