@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/ofd.h"
+#include "lib/test_hook.h"
 
 enum {
     RETRY_FIRST_MS = 1000,
@@ -220,7 +221,7 @@ static void lose(struct lease *lease, int code)
 static int prove_run(void *arg)
 {
     struct lease_call *call = arg;
-    return ofd_prove(call->member.fd);
+    return test_hook_omits("slot_proof") ? 0 : ofd_prove(call->member.fd);
 }
 
 /* EIO is how the NFS client says that the lock is gone; a local disk means something else by it. */

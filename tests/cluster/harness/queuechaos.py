@@ -12,6 +12,7 @@ reads what is there, and one that publishes a token under a lock. What ends is s
 kernel, which is a file outside the share.
 """
 
+import collections
 import os
 import re
 import time
@@ -28,6 +29,8 @@ PREFIX = "queue: "
 SETTLE_S = 150  # the death of a host, its fence, a round of the reaper, attempts of poison
 # What may be there in the end beside directories: the state, the records of who claims, and what an app that was killed had written.
 OWN = re.compile(r"^(\.efs-sidecar/.*|config|tasks/[^/]+/(config-[^/]+|\.owner|\.claims/[^/]+/(\.owner|\d+\.queue)))$")
+
+CLAIMS = re.compile(r"^(tasks/[^/]+/\.claims)/([^/]+)/")
 
 
 class App:
@@ -177,11 +180,11 @@ class Chaos(chaos.Chaos):
         self.until(lambda: all(p.poll() is not None for p in left), 60, "what writers left is published")
         self.problems += [f"recovery: {p.stderr[-300:]}" for p in left if p.poll() != 0]
 
-    def settle(self):
+    def settle(self, timeout=SETTLE_S):
         def settled():
             left = self.left()
             return not self.history.waiting(left) and not self.history.check_left(left)
-        self.until(settled, SETTLE_S, "all is processed and nothing is left")
+        self.until(settled, timeout, "all is processed and nothing is left")
         self.seconds = time.monotonic() - self.began
 
     def until(self, condition, timeout, what):
@@ -194,7 +197,15 @@ class Chaos(chaos.Chaos):
         """The files that the share has, asked behind the clients' backs."""
         path = self.cluster.server.path()
         found = self.cluster.server.run(["find", path, "-type", "f", "-printf", "%P\\n"], timeout=30).stdout.splitlines()
-        return [name for name in found if not OWN.match(name)]
+        return [name for name in found if not OWN.match(name)] + self.former_claims(found)
+
+    @staticmethod
+    def former_claims(found):
+        """A task claims in one directory; those of its earlier lives have to go."""
+        of_task = collections.defaultdict(set)
+        for match in filter(None, map(CLAIMS.match, found)):
+            of_task[match[1]].add(match[2])
+        return [f"{claims}: {', '.join(sorted(lives))}" for claims, lives in of_task.items() if len(lives) > 1]
 
     def verdict(self):
         return self.problems + self.history.problems(self.ticks.ms(1), self.left(), self.repeats())
