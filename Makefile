@@ -288,14 +288,17 @@ $(MAN_TABLES): $(BUILD)/tests/man-%: $(BUILD)/obj/docs/man/%.o $(BUILD)/lib.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter-out %/lib.a,$(filter %.a,$^)) $(BUILD)/lib.a $(sidecar_LIBS) $(lib_LIBS)
 
-man: $(MAN_TABLES) ## put the settings into the manual pages, the metrics into docs/metrics.md
+man: $(MAN_TABLES) $(BUILD)/efsctl ## put the settings into the manual pages, the metrics into docs/metrics.md, dashboard and alarms
 	$(Q)docs/man/update $(abspath $(MAN_TABLES))
+	$(Q)task-def/monitoring/generate $(BUILD)/tests/man-metrics
+	$(Q)task-def/cloudformation/update $(BUILD)/efsctl
 
 man-check: $(MAN_TABLES) ## fail when a document differs from the programs' tables
 	$(Q)docs/man/update --check $(abspath $(MAN_TABLES))
 
 task-def: $(BUILD)/efsctl ## make the task definitions with efsctl taskdef add
 	$(Q)task-def/update $(BUILD)/efsctl
+	$(Q)task-def/cloudformation/update $(BUILD)/efsctl
 
 # For application images, in /usr/local/lib/efs-sidecar: efsctl, which is efsctl-static, and libefscache.so.
 INSTALL_DIRS = $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/efs-sidecar share/doc/efs-sidecar share/man/man1 share/man/man8)

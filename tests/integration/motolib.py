@@ -15,8 +15,11 @@ ENV = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}", "AWS_DEFAULT_REGION": "eu
 
 
 class Moto:
-    def __init__(self, **env):
-        self.process = subprocess.Popen(["moto_server", "-H", "127.0.0.1", "-p", str(PORT)], env={**environment(None), **env},
+    """With more=True it knows what moto_more.py adds."""
+
+    def __init__(self, more=False, **env):
+        program = ["python3", os.path.join(os.path.dirname(os.path.realpath(__file__)), "moto_more.py")] if more else ["moto_server"]
+        self.process = subprocess.Popen([*program, "-H", "127.0.0.1", "-p", str(PORT)], env={**environment(None), **env},
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=die_with_parent,
                                         start_new_session=True)
 
