@@ -6,8 +6,9 @@ import re
 import subprocess
 
 import alarmlib
+import botocore.session
 from awslib import own_network
-from motolib import Moto, aws
+from motolib import ENV, Moto, aws
 from stacklib import HERE, catalogue, resources_of
 from watchlib import BUILD, check, run
 
@@ -83,8 +84,11 @@ def known(name):
 def read_back():
     """All alarms of the stack, put into moto and told by it, by what the catalogue calls them and the service."""
     with Moto():
+        cloudwatch = botocore.session.get_session().create_client(
+            "cloudwatch", endpoint_url=ENV["AWS_ENDPOINT_URL"], region_name=ENV["AWS_DEFAULT_REGION"],
+            aws_access_key_id=ENV["AWS_ACCESS_KEY_ID"], aws_secret_access_key=ENV["AWS_SECRET_ACCESS_KEY"])
         for properties in resources_of("AWS::CloudWatch::Alarm", known).values():
-            aws("cloudwatch", "put-metric-alarm", "--cli-input-json", json.dumps(properties))
+            cloudwatch.put_metric_alarm(**properties)
         return {a["AlarmName"].removeprefix("AWS--StackName-"): a for a in aws("cloudwatch", "describe-alarms")["MetricAlarms"]}
 
 
