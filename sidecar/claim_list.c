@@ -85,10 +85,11 @@ static int note_resting(struct claim_resting *resting, const char *name, int64_t
     size_t i = 0;
     while (i < resting->n && strcmp(resting->of[i].name, name) != 0)
         i++;
-    if (i == CLAIM_RESTING_MAX || strlen(name) >= CLAIM_DIR_TEXT)
+    size_t size = strlen(name) + 1;
+    if (i == CLAIM_RESTING_MAX || size > CLAIM_DIR_TEXT)
         return -ENOSPC;
     if (i == resting->n) {
-        snprintf(resting->of[i].name, CLAIM_DIR_TEXT, "%s", name);
+        memcpy(resting->of[i].name, name, size);
         resting->of[i].since_ms = now_ms;
         resting->n++;
     }
@@ -118,7 +119,7 @@ static int add_rested(struct claim_listing *listing, int retry_fd, const char *n
     int r = open_stream(retry_fd, name, &stream);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    snprintf(prefix, sizeof(prefix), LAYOUT_RETRY "/%s/", name);
+    snprintf(prefix, sizeof(prefix), LAYOUT_RETRY "/%.*s/", CLAIM_DIR_TEXT - 1, name);
     for (struct dirent *entry; r == 0 && (errno = 0, (entry = readdir(stream)));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
