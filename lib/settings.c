@@ -64,7 +64,7 @@ static const struct setting table[] = {
      "Permission bits of this task's write directory"},
     {"task.soft_limit", SETTING_SIZE, SIDE, AT(task_soft_limit_bytes), "0", 0, INT64_MAX, NULL,
      "When this task's write directory holds more, TaskDirectoryReady is False; 0 for no limit"},
-    {"task.usage_interval", SETTING_DURATION, SIDE, AT(task_usage_interval_ms), "15m", 0, 7 * DAY,
+    {"task.usage_interval", SETTING_DURATION, SIDE, AT(task_usage_interval_ms), "1h", 0, 7 * DAY,
      NULL, "How often it is measured; 0 for never"},
     {"task.usage_rate", SETTING_COUNT, SIDE, AT(task_usage_rate), "50", 1, 10000, NULL,
      "The most files of it that are asked for their size in a second"},

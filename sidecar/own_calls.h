@@ -8,8 +8,9 @@
  * ran and what it costs on Linux's NFS client once its caches are warm. In it is what comes again
  * and again. Not in it: making and removing directories, board and files at start and stop, what is
  * looked up again after the kernel forgot it, directories that are read again after an overflow,
- * and the journals, whose cost goes with the changes. Calls to a state mount count for the mount
- * that they serve. Ownership: plain values. Threads: one at a time.
+ * the journals, whose cost goes with the changes, and what write directories cost,
+ * this task's and those of tasks that ended: a few calls an hour. Calls to a state mount count for
+ * the mount that they serve. Ownership: plain values. Threads: one at a time.
  */
 #ifndef SIDECAR_OWN_CALLS_H
 #define SIDECAR_OWN_CALLS_H

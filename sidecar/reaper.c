@@ -21,10 +21,7 @@
 #include "sidecar/reap_clean.h"
 #include "sidecar/reaper_list.h"
 
-enum {
-    MEMBERS_SETTLE_MS = 3 * REAPER_INTERVAL_MS, /* a record comes later than its slot */
-    MEMBER_FILE_MAX = 16 * 1024,
-};
+enum { MEMBER_FILE_MAX = 16 * 1024 };
 
 void reaper_init(struct reaper *reaper, const struct place *place)
 {
@@ -41,6 +38,7 @@ void reaper_release(struct reaper *reaper)
         free(reaper->tasks[--reaper->n_tasks]);
     cleanup_close_p(&reaper->tasks_fd);
     reaper->tasks_fd = -1;
+    reaper->synced_ms = 0;
     reaper->listed_ctime = (struct statx_timestamp){0};
     reaper->members = 0;
     reaper->orphans = 0;
@@ -100,7 +98,7 @@ static bool wants_read(const struct reaper *reaper, const struct reaper_task *ta
     if (!task->read)
         return true;
     return !seems_alive(reaper, task) &&
-           task->read_ms < reaper->members_moved_ms + MEMBERS_SETTLE_MS;
+           task->read_ms < reaper->members_moved_ms + REAPER_SETTLE_MS;
 }
 
 static void follow_owner(struct reaper *reaper, struct reaper_task *task)
@@ -359,6 +357,7 @@ int reaper_round(struct reaper *reaper, struct janitor *janitor, uint64_t genera
     reaper->budget = REAPER_BUDGET;
     reaper->more = false;
     reaper->orphans = 0;
+    follow_members(reaper);
     int r = open_tasks(reaper, err);
     if (r == 0 && reaper->tasks_fd >= 0)
         r = reaper_list(reaper);
@@ -367,7 +366,6 @@ int reaper_round(struct reaper *reaper, struct janitor *janitor, uint64_t genera
         return error_set_errno(err, -r, "the directories of the tasks of %s cannot be read",
                                reaper->place->path);
     }
-    follow_members(reaper);
     for (unsigned i = 0; i < reaper->n_tasks; i++)
         look_at(reaper, reaper->tasks[i]);
     if (reaper->more || reaper->budget == 0)

@@ -14,10 +14,10 @@
  * here. Before anything is done the election is proven, and board and owner are read once more. A
  * directory without a record is nobody's, and left alone; so is one of another state directory.
  *
- * An idle round asks for the attributes of the directory of all tasks: they are listed when it
- * moved. Records are read again when somebody joined or left. Every function but init may hang with
- * the mount: for one worker at a time, and not beside the janitor. Errors: -errno and words; the
- * next round begins anew.
+ * An idle round costs nothing: the directory of all tasks is asked for its attributes, and listed
+ * if they moved, and records are read again, when somebody joined or left. Every function but init
+ * may hang with the mount: for one worker at a time, and not beside the janitor. Errors: -errno and
+ * words; the next round begins anew.
  */
 #ifndef SIDECAR_REAPER_H
 #define SIDECAR_REAPER_H
@@ -36,6 +36,8 @@ enum {
     REAPER_MORE_MS = 1000,
     REAPER_INTERVAL_MS = 60 * 1000,
     REAPER_RETRY_MS = 10 * 60 * 1000,
+    REAPER_SETTLE_MS = 90 * 1000,    /* a directory and its record come later than the slot */
+    REAPER_SYNC_MS = 15 * 60 * 1000, /* also when nobody came or left */
 };
 
 struct janitor;
@@ -53,7 +55,8 @@ struct reaper {
     unsigned budget;
     bool more; /* than the budget allowed */
 
-    int tasks_fd; /* -1: not open */
+    int tasks_fd;      /* -1: not open */
+    int64_t synced_ms; /* when the server was asked for the attributes of the directory */
     struct statx_timestamp listed_mtime, listed_ctime;
     bool list_again;  /* it moved a round ago: its times are coarse */
     uint64_t members; /* a sum over the board: who is there */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/fs.h"
 #include "lib/share/layout.h"
 
@@ -86,13 +87,25 @@ static bool has_aside(const struct reaper *reaper)
     return false;
 }
 
+/* Whoever makes a directory there joins, and is announced: then what this client knows of it is
+ * new. */
+static bool must_ask(const struct reaper *reaper)
+{
+    int64_t now_ms = clock_now_ms();
+    return reaper->synced_ms == 0 || now_ms >= reaper->synced_ms + REAPER_SYNC_MS ||
+           now_ms < reaper->members_moved_ms + REAPER_SETTLE_MS || has_aside(reaper);
+}
+
 int reaper_list(struct reaper *reaper)
 {
     struct statx now;
-    bool has_orphans = false;
-    if (statx(reaper->tasks_fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+    bool has_orphans = false, asks = must_ask(reaper);
+    if (statx(reaper->tasks_fd, "",
+              AT_EMPTY_PATH | (asks ? AT_STATX_FORCE_SYNC : AT_STATX_DONT_SYNC),
               STATX_MTIME | STATX_CTIME | STATX_NLINK, &now) < 0)
         return -errno;
+    if (asks)
+        reaper->synced_ms = clock_now_ms();
     if (now.stx_nlink == 0)
         return -ESTALE;
     bool moved = memcmp(&now.stx_mtime, &reaper->listed_mtime, sizeof(now.stx_mtime)) != 0 ||
