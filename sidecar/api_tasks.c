@@ -112,14 +112,15 @@ void api_tasks_serve(const struct api_sources *from, struct http_request *reques
     static const char *const names[] = {"mount", NULL};
     struct http_query query;
     struct error err = {0};
-    int r = http_query_parse(request->head.query, names, &query, &err);
     _cleanup_free_ struct asker *asker = calloc(1, sizeof(*asker));
-    if (r == 0 && !asker)
-        r = error_set(&err, ENOMEM, "no memory");
-    if (r == 0) {
-        asker->settings = from->settings;
-        r = ask(from, http_query_get(&query, "mount"), asker, &err);
+    if (!asker) {
+        http_error(request, 503, NULL, "no memory");
+        return;
     }
+    asker->settings = from->settings;
+    int r = http_query_parse(request->head.query, names, &query, &err);
+    if (r == 0)
+        r = ask(from, http_query_get(&query, "mount"), asker, &err);
     if (r < 0)
         http_error(request, status_of(r), NULL, "%s", err.text);
     else

@@ -24,7 +24,7 @@ struct look {
 static int open_look(const struct place *place, bool on_nfs, struct look *look, struct error *err)
 {
     _cleanup_close_ int state_fd = -1;
-    struct version version;
+    struct version version = {0};
     int r = place_open_state(place, &state_fd, err);
     if (r == 0)
         r = version_read(state_fd, &version, err);

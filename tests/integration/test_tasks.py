@@ -43,7 +43,7 @@ def told(root):
         share = one.mounts[0]
         wait_made(one)
         one.wait_watching()
-        with Changes(one) as changes:
+        with Changes(one, timeout=60) as changes:
             with task(root, "two", share=share) as two:
                 wait_made(two)
                 first = changes.until(lambda c: c.get("observer") == "two")[-1]
@@ -57,6 +57,7 @@ def told(root):
             with task(root, "two", share=share) as two:
                 wait_for(lambda: listed(one)["two"]["state"] == "alive", "it has its directory again")
                 check(listed(one)["two"]["epoch"] == 2, f"{listed(one)}")
+                two.wait_watching()
                 with open(os.path.join(share, "tasks/two/last"), "w", encoding="utf-8"):
                     pass
                 change = changes.until(lambda c: c.get("observer") == "two" and c["op"] != "resync")[-1]
