@@ -110,12 +110,9 @@ class Member(chaos.Member):
     def processor(self):
         return self.others[0]
 
-    def kill_commands(self):
-        self.host.run(["pkill", "-KILL", "-x", "queuework-run"], check=False)
-
-    def kill_guard(self):
-        if self.processor().runs():
-            self.host.run(["pkill", "-KILL", "-P", str(self.processor().process.pid)], check=False)
+    def signal_all(self, name, comm):
+        """efsctl is who claims, one process for each file at once, and publishes; efsctl-guard, queuework-run."""
+        self.host.run(["pkill", f"-{name}", "-x", comm], check=False)
 
     def stop_writers(self):
         for app in self.writers:
@@ -128,11 +125,11 @@ class Member(chaos.Member):
 FAULTS = {
     "kill_writer": Fault(lambda m: m.writers[0].signal(9), 0.5, nothing, 0, None),
     "kill_publish": Fault(lambda m: m.writers[0].signal(10), 0.5, nothing, 0, None),
-    "kill_command": Fault(Member.kill_commands, 0.5, nothing, 0, None),
+    "kill_command": Fault(lambda m: m.signal_all("KILL", "queuework-run"), 0.5, nothing, 0, None),
     "term_claim": Fault(lambda m: m.processor().signal(15), 0.5, nothing, 0, None),
-    "kill_claim": Fault(lambda m: m.processor().signal(9), 0.5, nothing, 0, "host"),
-    "kill_guard": Fault(Member.kill_guard, 0.5, nothing, 0, None),
-    "stop_claim": Fault(lambda m: m.processor().signal(19), PAST_VALID_S, lambda m: m.processor().signal(18), 0, "host"),
+    "kill_efsctl": Fault(lambda m: m.signal_all("KILL", "efsctl"), 0.5, nothing, 0, "host"),
+    "kill_guard": Fault(lambda m: m.signal_all("KILL", "efsctl-guard"), 0.5, nothing, 0, None),
+    "stop_efsctl": Fault(lambda m: m.signal_all("STOP", "efsctl"), PAST_VALID_S, lambda m: m.signal_all("CONT", "efsctl"), 0, "host"),
     **HOST_FAULTS,
 }
 APP_FAULTS = ("kill_writer", "kill_publish", "kill_command", "kill_guard")

@@ -15,7 +15,7 @@ def reap_fence(chaos):
 
 def keep_after_close(chaos):
     """A claimer dies, what it runs goes on until its time is up."""
-    taken_over(chaos, "kill_claim")
+    taken_over(chaos, "kill_efsctl")
 
 
 def claim_dir_removal(chaos):
