@@ -8,8 +8,8 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/fs.h"
-#include "lib/share/layout.h"
 #include "lib/test_hook.h"
+#include "sidecar/cache_budget.h"
 #include "sidecar/cache_copies.h"
 
 enum {
@@ -32,45 +32,17 @@ const char *const cache_failure_names[] = {
     [CACHE_FAILED_NO_ROOM] = "no_room", [CACHE_FAILED_ERROR] = "error",
 };
 
-/* So many of something in a second. */
-struct budget {
-    int64_t per_second; /* 0: no limit */
-    int64_t left_milli, at_ms;
-};
-
 struct cache {
     struct cache_source source;
     struct cache_copies copies;
     struct cache_jobs *jobs;
-    struct budget proofs, bytes;
+    struct cache_budget proofs, bytes;
     uint32_t all;     /* of the applications' marks, when it was last looked at */
     uint64_t n_tmp;   /* names in .tmp */
     int64_t space_ms; /* when the volume was last looked at */
     int64_t missed_ms;
     struct cache_stats stats;
 };
-
-/* ---- budgets ---- */
-
-static void refill(struct budget *budget)
-{
-    int64_t now_ms = clock_now_ms(), passed_ms = now_ms - budget->at_ms;
-    budget->left_milli += budget->per_second * (passed_ms < 1000 ? passed_ms : 1000);
-    if (budget->left_milli > budget->per_second * 1000)
-        budget->left_milli = budget->per_second * 1000;
-    budget->at_ms = now_ms;
-}
-
-/* What is begun is done, and paid for by waiting afterwards. */
-static bool has_left(const struct budget *budget)
-{
-    return budget->per_second == 0 || budget->left_milli > 0;
-}
-
-static void spend(struct budget *budget, uint64_t n)
-{
-    budget->left_milli -= (int64_t)n * 1000;
-}
 
 /* ---- open and close ---- */
 
@@ -106,22 +78,6 @@ void cache_close(struct cache *cache)
 
 /* ---- what is wanted ---- */
 
-static bool has_component(const char *path, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *p = path; (p = strstr(p, name)); p += length)
-        if ((p == path || p[-1] == '/') && (p[length] == '\0' || p[length] == '/'))
-            return true;
-    return false;
-}
-
-/* Nothing tells of changes there, and nobody but the sidecars reads it. */
-static bool is_excluded(const struct cache *cache, const char *path)
-{
-    return has_component(path, cache->copies.settings->state_dir) ||
-           has_component(path, LAYOUT_STAGE);
-}
-
 static void begin(struct cache *cache, struct cache_job *job)
 {
     job->kind = CACHE_JOB_LOOK;
@@ -146,8 +102,8 @@ static int ask(struct cache *cache, uint64_t hash, const char *path, bool wanted
 
 static bool is_cacheable(const struct cache *cache, const char *path)
 {
-    return !is_excluded(cache, path) &&
-           cache_rules_find(cache->copies.rules, path)->mode != CACHE_OFF;
+    return cache_rules_find(cache->copies.rules, path)->mode != CACHE_OFF &&
+           !cache_rules_exclude(path, cache->copies.settings->state_dir);
 }
 
 int cache_want(struct cache *cache, const char *path)
@@ -326,11 +282,12 @@ void cache_finish(struct cache *cache, struct cache_job *job)
 static int prepare_copy(struct cache *cache, struct cache_job *job)
 {
     uint64_t bytes = cache_copies_cost(job->path, job->sight.identity.size);
-    refill(&cache->bytes);
-    int r = has_left(&cache->bytes) ? cache_copies_make_room(&cache->copies, bytes) : -EAGAIN;
+    cache_budget_refill(&cache->bytes);
+    int r =
+        cache_budget_has(&cache->bytes) ? cache_copies_make_room(&cache->copies, bytes) : -EAGAIN;
     if (r < 0)
         return r;
-    spend(&cache->bytes, job->sight.identity.size);
+    cache_budget_spend(&cache->bytes, job->sight.identity.size);
     job->reserved_bytes = bytes;
     job->tmp_fd = cache_store_tmp(cache->copies.store);
     snprintf(job->tmp_name, sizeof(job->tmp_name), "%llu", (unsigned long long)++cache->n_tmp);
@@ -441,10 +398,10 @@ static bool is_idle(struct cache *cache, struct cache_copy *copy)
 static void prove(struct cache *cache, struct cache_copy *copy)
 {
     char path[PATH_MAX];
-    if (!has_left(&cache->proofs) || cache_jobs_find(cache->jobs, copy->hash))
+    if (!cache_budget_has(&cache->proofs) || cache_jobs_find(cache->jobs, copy->hash))
         return;
     if (ask(cache, copy->hash, cache_copy_path(copy, path), false) == 0)
-        spend(&cache->proofs, 1);
+        cache_budget_spend(&cache->proofs, 1);
 }
 
 static void follow_rule(struct cache *cache, size_t number)
@@ -466,7 +423,7 @@ static void follow_rule(struct cache *cache, size_t number)
 
 static void follow_bounded(struct cache *cache)
 {
-    refill(&cache->proofs);
+    cache_budget_refill(&cache->proofs);
     for (size_t i = 0; i < cache->copies.rules->n; i++)
         follow_rule(cache, i);
 }

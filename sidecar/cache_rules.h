@@ -7,11 +7,11 @@
  *     bounded:T     a copy is never older than T, which is asked for in the background
  *     off           no copy is made
  *
- *     r = cache_rules_parse(&settings->cache_rules, &rules, &err);
+ *     r = cache_rules_parse(&settings->cache_rules, "/data", &rules, &err);
  *     const struct cache_rule *rule = cache_rules_find(&rules, "models/a.bin");
  *
- * A glob (lib/glob.h) is for paths relative to the mount; it may begin with '/'. Threads: safe once
- * parsed.
+ * A glob (lib/glob.h) is for paths relative to the mount; one that begins with '/' is for whole
+ * paths, below one mount. Threads: safe once parsed.
  */
 #ifndef SIDECAR_CACHE_RULES_H
 #define SIDECAR_CACHE_RULES_H
@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/config.h"
 #include "lib/error.h"
+#include "lib/settings.h"
 #include "shim/cache_layout.h"
 
 enum { CACHE_BOUND_MIN_MS = 1000, CACHE_BOUND_MAX_MS = 3600 * 1000 };
@@ -41,9 +41,16 @@ struct cache_rules {
 
 extern const char *const cache_mode_names[]; /* by enum cache_mode */
 
-/* err names the rule. */
-int cache_rules_parse(const struct name_list *texts, struct cache_rules *ret_rules,
-                      struct error *err);
+/* Those that can be about this mount; all are checked, and err names the first wrong one. */
+int cache_rules_parse(const struct name_list *texts, const char *mount,
+                      struct cache_rules *ret_rules, struct error *err);
+
+/* Never cached, whatever the rules say: nothing tells of changes there, and only sidecars read it.
+ */
+bool cache_rules_exclude(const char *path, const char *state_dir);
+
+/* Tell all that is wrong with them. */
+void cache_rules_check(const struct settings *settings, struct config_report *report);
 
 /* Never NULL. Its place in rules->of tells it from others. */
 const struct cache_rule *cache_rules_find(const struct cache_rules *rules, const char *path);

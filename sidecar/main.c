@@ -10,10 +10,10 @@
 #include "lib/log.h"
 #include "lib/settings.h"
 #include "sidecar/api.h"
+#include "sidecar/cache_rules.h"
 #include "sidecar/daemon.h"
 #include "sidecar/locks.h"
 #include "sidecar/metrics.h"
-#include "sidecar/mount_cache.h"
 #include "sidecar/orphans.h"
 #include "sidecar/reactions.h"
 
@@ -84,7 +84,7 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
     metrics_check(settings, report);
     locks_check(settings, report);
     reactions_check(settings, report);
-    mount_cache_check(settings, report);
+    cache_rules_check(settings, report);
     orphans_check(settings, report);
     return report->n_errors ? -EINVAL : 0;
 }

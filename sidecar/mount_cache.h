@@ -50,17 +50,14 @@ struct cache_command {
 
 enum { CACHE_COMMANDS_MAX = 16 };
 
-/* Tell all that is wrong with the cache's settings. */
-void mount_cache_check(const struct settings *settings, struct config_report *report);
-
 int mount_cache_open(struct mount_work *work);
 void mount_cache_follow(struct mount_work *work);
 void mount_cache_count(struct mount_work *work); /* into the metrics */
 int mount_cache_close(struct mount_work *work, int64_t timeout_ms);
 
-void mount_cache_view(const struct mount_cache *cache, struct mount_cache_view *ret_view);
+void mount_cache_view(const struct mount_cache *own, struct mount_cache_view *ret_view);
 
 /* -EAGAIN: not open, or too many at once. */
-int mount_cache_command(struct mount_cache *cache, struct cache_command *command);
+int mount_cache_command(struct mount_cache *own, struct cache_command *command);
 
 #endif

@@ -194,7 +194,7 @@ def killed(root):
 
 
 def one_kill(top, step, version, size):
-    names = [f"i/d{i}/f" for i in range(4)]
+    names = [f"i/{version}/d{i}/f" for i in range(4)]  # new ones: what is immutable is not rewritten
     versions = {os.path.join(top, "share", n): version for n in names}
     rules = "i/**=immutable"
     for path in versions:

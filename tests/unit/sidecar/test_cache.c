@@ -74,7 +74,7 @@ static void open_cache(const char *const texts[])
     struct error err = {0};
     for (; texts[list.n]; list.n++)
         list.names[list.n] = strdup(texts[list.n]);
-    assert_int_equal(cache_rules_parse(&list, &rules, &err), 0);
+    assert_int_equal(cache_rules_parse(&list, share, &rules, &err), 0);
     for (size_t i = 0; i < list.n; i++)
         free(list.names[i]);
     struct cache_options options = {

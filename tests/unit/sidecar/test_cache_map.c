@@ -109,7 +109,7 @@ static unsigned drain(char *last)
     unsigned n = 0;
     for (; cache_map_next_miss(link_, path, &hash); n++) {
         assert_true(hash == cache_hash(path, strlen(path)));
-        strcpy(last, path);
+        snprintf(last, CACHE_PATH_MAX + 1, "%s", path);
     }
     return n;
 }

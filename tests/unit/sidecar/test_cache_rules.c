@@ -17,7 +17,7 @@ static int parse(const char *const texts[], struct cache_rules *ret_rules, struc
     struct name_list list = {0};
     for (; texts[list.n]; list.n++)
         list.names[list.n] = strdup(texts[list.n]);
-    int r = cache_rules_parse(&list, ret_rules, err);
+    int r = cache_rules_parse(&list, "/data", ret_rules, err);
     for (size_t i = 0; i < list.n; i++)
         free(list.names[i]);
     return r;
@@ -25,8 +25,13 @@ static int parse(const char *const texts[], struct cache_rules *ret_rules, struc
 
 static void test_first_match(void **state)
 {
-    static const char *const texts[] = {"/models/**=immutable", "conf/*.json=bounded:10s",
-                                        "conf/**=off", "a=b/**=validate", NULL};
+    static const char *const texts[] = {"/data/models/**=immutable",
+                                        "/other/**=off",
+                                        "/database/x=off",
+                                        "conf/*.json=bounded:10s",
+                                        "conf/**=off",
+                                        "a=b/**=validate",
+                                        NULL};
     static struct cache_rules rules;
     struct error err;
     assert_int_equal(parse(texts, &rules, &err), 0);
@@ -62,6 +67,7 @@ static void test_bad(void **state)
         {"x=Validate", "is none of"},
         {"=validate", "is empty"},
         {"/=validate", "is empty"},
+        {"/other/=off", "at its begin or end"},
         {"a/../b=validate", "\"..\""},
         {"a[=validate", "without \"]\""},
     };
