@@ -100,7 +100,6 @@ def tried(root):
         before = parameters()
         account.works("break", "network")
         check(parameters() == {**before, "Break": "network"}, parameters())
-        account.works("break", "nothing")
         account.works("down")
         check(not aws("cloudformation", "describe-stacks")["Stacks"], "the stack is still there")
         check(not aws("ecr", "describe-repositories")["repositories"] and not aws("s3api", "list-buckets")["Buckets"], "image or bucket is still there")
