@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/property.h"
@@ -265,7 +266,8 @@ static int rewrite_seen(const struct property_scene *scene, struct finding *foun
     int r = property_write(scene, "f", "aaaa");
     if (r < 0 || (r = property_look(scene->dir_fd, "f", &before)) < 0)
         return r;
-    usleep(2100 * 1000); /* as long as the cache waits for a file to stand still */
+    nanosleep(&(struct timespec){.tv_sec = 2, .tv_nsec = 100 * 1000 * 1000},
+              NULL); /* the cache's wait */
     if ((r = property_write(scene, "f", "bbbb")) < 0 ||
         (r = property_look(scene->dir_fd, "f", &after)) < 0)
         return r;
