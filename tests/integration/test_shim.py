@@ -77,7 +77,7 @@ def programs(top):
     yield "java", 1, ["java", "-Xshare:auto", "lib/Hello.java", "text/1/f1"]
     yield "dash", 20, ["dash", "lib/script.sh"]
     yield "bash", 1, ["bash", "--norc", "-c", "source lib/script.sh"]
-    yield "32 threads", 32 * 40 * 4, [WORK, "threads", "32", "4", *files]
+    yield "32 threads", 32 * 40 * 2, [WORK, "threads", "32", "4", *files]
     yield "a static program", 0, ["busybox", "cat", files[0]]
 
 
