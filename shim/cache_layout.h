@@ -13,10 +13,10 @@
  * An application, for every open (shim/view.c maps the files):
  *
  *     enum cache_answer answer = cache_look(&view, hash, &look);
- *     if (answer == CACHE_FOUND && cache_is_fresh(&look, now_ms)) {
+ *     if (answer == CACHE_FOUND) {
  *         [CACHE_VALIDATE: statx() of the source has the four values of `look`]
  *         open the copy
- *         [cache_look_again(&view, hash, &look) and still fresh: it is a hit]
+ *         [cache_look_again(&view, hash, &look) and cache_is_fresh(&look, now_ms): it is a hit]
  *     }
  *
  * Every entry is a seqlock: odd while it is being written. The sidecar makes the entry invalid
@@ -196,27 +196,21 @@ static inline size_t cache_path_join(char *buf, size_t length, size_t size, cons
     for (;;) {
         while (*path == '/')
             path++;
-        if (!*path)
+        if (!*path || length + 2 > size)
             return 0; /* nothing at all, or a slash at the end */
-        const char *element = path;
-        while (*path && *path != '/')
-            path++;
-        size_t n = (size_t)(path - element);
-        bool dot = n == 1 && element[0] == '.';
-        if (n == 2 && element[0] == '.' && element[1] == '.')
+        const size_t slash = length;
+        buf[length++] = '/';
+        for (; *path && *path != '/' && length + 1 < size; path++)
+            buf[length++] = *path;
+        const size_t n = length - slash - 1;
+        bool dot = n == 1 && buf[slash + 1] == '.';
+        if ((*path && *path != '/') || (n == 2 && buf[slash + 1] == '.' && buf[slash + 2] == '.'))
             return 0;
-        if (!dot) {
-            if (n + 2 > size - length)
-                return 0;
-            buf[length++] = '/';
-            memcpy(buf + length, element, n);
-            length += n;
-        }
+        if (dot)
+            length = slash;
         if (!*path) {
-            if (dot || length == start)
-                return 0;
             buf[length] = '\0';
-            return length;
+            return dot || length == start ? 0 : length;
         }
     }
 }
@@ -377,7 +371,7 @@ static inline bool cache_look_again(const struct cache_view *view, uint64_t hash
                                     struct cache_look *look)
 {
     const struct cache_slot *entry = &view->map->entries[look->slot & (view->slots - 1)];
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* after what open has read */
     look->fresh_until_ms = cache_load(&entry->fresh_until_ms);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return cache_load(&entry->sequence) == look->sequence && cache_load(&view->map->retired) == 0 &&

@@ -22,11 +22,6 @@ void hit_configure(bool on)
     switched_on = on;
 }
 
-static uint64_t now_for(const struct cache_look *look)
-{
-    return look->fresh_until_ms == CACHE_FOREVER ? 0 : sys_clock_ms(CLOCK_BOOTTIME);
-}
-
 /* Asks EFS for what the application would open, links and all, if it is still what was copied. */
 static bool is_unchanged(const struct hit *hit, int dir_fd, const char *path)
 {
@@ -73,8 +68,6 @@ static enum cache_count judge(struct hit *hit, int dir_fd, const char *path)
     }
     if (hit->look.size_bytes == 0)
         return CACHE_UNUSUAL_COUNT;
-    if (!cache_is_fresh(&hit->look, now_for(&hit->look)))
-        return CACHE_EXPIRED_COUNT;
     if (hit->look.mode == CACHE_VALIDATE && !is_unchanged(hit, dir_fd, path))
         return CACHE_CHANGED_COUNT;
     return CACHE_HITS;
@@ -106,6 +99,12 @@ bool hit_begin(struct hit *hit, int dir_fd, const char *path, int flags)
     return true;
 }
 
+static bool is_fresh(const struct cache_look *look)
+{
+    return look->fresh_until_ms == CACHE_FOREVER ||
+           cache_is_fresh(look, sys_clock_ms(CLOCK_BOOTTIME));
+}
+
 bool hit_end(struct hit *hit, bool opened)
 {
     _keep_errno_;
@@ -113,9 +112,10 @@ bool hit_end(struct hit *hit, bool opened)
     enum cache_count answer = CACHE_HITS;
     if (!opened)
         answer = CACHE_NO_COPY_COUNT;
-    else if (!cache_look_again(view, hit->where.hash, &hit->look) ||
-             !cache_is_fresh(&hit->look, now_for(&hit->look)))
+    else if (!cache_look_again(view, hit->where.hash, &hit->look))
         answer = CACHE_RACED_COUNT;
+    else if (!is_fresh(&hit->look))
+        answer = CACHE_EXPIRED_COUNT;
     count(hit->where.mapping, answer);
     hit->wanted = answer != CACHE_HITS;
     if (answer == CACHE_HITS)

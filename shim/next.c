@@ -1,10 +1,9 @@
 #include "shim/next.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
-
-#include "lib/cleanup.h"
 
 /* Before 2.34, glibc had dlsym in libdl.so.2, with this version; newer ones still know it. */
 #if defined(__GLIBC__) && defined(__x86_64__)
@@ -29,7 +28,7 @@ static const struct {
 void next_find(void)
 {
     int saved = errno;
-    for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
         void *function = dlsym(RTLD_NEXT, functions[i].name);
         memcpy((char *)&next + functions[i].at, &function, sizeof(function));
     }

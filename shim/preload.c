@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
 #include "shim/count.h"
+#include "shim/guard.h"
 #include "shim/hit.h"
 #include "shim/mark.h"
 #include "shim/next.h"
@@ -45,11 +45,9 @@ _Static_assert(sizeof(off_t) == 8, "open and open64 are one");
 static const char *const left_alone[] = {"bsdtar", "cp",  "cpio", "install", "less", "mv",
                                          "rsync",  "sed", "tail", "tar",     "zip"};
 
-static char report[VIEW_DIR_MAX + 1];
-
 static bool is_left_alone(void)
 {
-    for (size_t i = 0; i < ARRAY_LEN(left_alone); i++)
+    for (size_t i = 0; i < sizeof(left_alone) / sizeof(left_alone[0]); i++)
         if (strcmp(program_invocation_short_name, left_alone[i]) == 0)
             return true;
     return false;
@@ -63,17 +61,17 @@ __attribute__((constructor)) static void start(void)
     const char *off = secure_getenv("EFS_CACHE");
     if (off && (strcmp(off, "off") == 0 || strcmp(off, "0") == 0))
         return;
+    guard_install();
     hit_configure(!is_left_alone());
     view_configure(dir && *dir ? dir : DEFAULT_DIR);
-    if (to && strlen(to) < sizeof(report))
-        memcpy(report, to, strlen(to) + 1);
+    if (to)
+        count_configure(to);
 }
 
 __attribute__((destructor)) static void end(void)
 {
     _keep_errno_;
-    if (report[0])
-        count_report(report);
+    count_report();
 }
 
 /* ---- open ---- */

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include "shim/guard.h"
 #include "shim/sys.h"
 
 #define APP_SUFFIX ".app"
@@ -152,7 +153,8 @@ static bool has_own_device(const struct shim_mount *mount, uint64_t dev)
     return sys_statx(AT_FDCWD, parent, AT_STATX_DONT_SYNC, &st) != 0 || st.dev != dev;
 }
 
-static struct shim_mapping *map_files(const struct shim_mount *mount, int map_fd, size_t *ret_bytes)
+static struct shim_mapping *map_files(const struct shim_mount *mount, int map_fd,
+                                      size_t *ret_map_at, size_t *ret_bytes)
 {
     struct cache_map head;
     struct sys_stat st;
@@ -181,25 +183,30 @@ static struct shim_mapping *map_files(const struct shim_mount *mount, int map_fd
                                      .inode = head.mount_inode,
                                      .own_device = has_own_device(mount, head.mount_dev)};
     *ret_bytes = bytes;
+    *ret_map_at = map_at;
     return mapping;
 }
 
 struct shim_mapping *view_map(struct shim_mount *mount, bool at_once)
 {
     struct shim_mapping *mapping = cache_load_acquire(&mount->mapping), *none = NULL;
-    size_t bytes = 0;
+    size_t map_at = 0, bytes = 0;
     if (mapping || (!at_once && !take_turn(&mount->retry_ms)))
         return mapping;
     int fd = open_control(mount->is.name, mount->is.name_length, MAP_SUFFIX, O_RDONLY);
     if (fd < 0)
         return NULL;
-    mapping = map_files(mount, fd, &bytes);
+    mapping = map_files(mount, fd, &map_at, &bytes);
     sys_close(fd);
-    if (!mapping || __atomic_compare_exchange_n(&mount->mapping, &none, mapping, false,
-                                                __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return mapping;
-    munmap(mapping, bytes);
-    return none;
+    if (!mapping)
+        return NULL;
+    if (!__atomic_compare_exchange_n(&mount->mapping, &none, mapping, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
+        munmap(mapping, bytes);
+        return none;
+    }
+    guard_add((char *)mapping, map_at, bytes);
+    return mapping;
 }
 
 /* Is what lies at this path, in this container, what the sidecar calls so? */

@@ -20,8 +20,8 @@ result $? "settings and metrics in the documents are those of the programs"
 mandoc -T lint -W warning docs/man/*.[1-9]
 result $? "the pages are well-formed"
 
-for program in efs-init efs-sidecar efs-watch efsctl; do
-    ls docs/man/$program.[18] >/dev/null
+for program in efs-init efs-sidecar efs-watch efsctl libefscache; do
+    ls docs/man/$program.[178] >/dev/null
     result $? "$program has a page"
 done
 

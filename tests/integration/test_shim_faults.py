@@ -3,12 +3,13 @@
 crash, and end."""
 import os
 import random
+import signal
 import struct
 import subprocess
 import time
 
 from shimlib import WORK, Cache
-from watchlib import check, die_with_parent, run
+from watchlib import check, die_with_parent, run, wait_for
 
 HEAD, ENTRY = 128, 64
 FILES = 16
@@ -117,6 +118,24 @@ def scribbled_map(root):
         check(reader.returncode == 0 and out.split() == expected.split() * 4, f"seed {seed}: exit {reader.returncode}: {out}")
 
 
+def shortened_while_running(root):
+    """a file that becomes shorter, or empty, while it is mapped: no cache from then on, and no SIGBUS; a SIGBUS of another kind kills"""
+    for name, keep in (("data.app", 0), ("data.app", 8192), ("data.map", 0)):
+        cache, files = filled(root)
+        with subprocess.Popen([WORK, "threads", "4", "4000", *files], env=cache.environment(), stdout=subprocess.PIPE,
+                              preexec_fn=die_with_parent) as reader:
+            wait_for(lambda c=cache: c.counts()["hits"] > 100, "no hits")
+            os.truncate(f"{cache.control}/{name}", keep)
+            out, _ = reader.communicate(timeout=120)
+            check(reader.returncode == 0 and out.split() == plain(files).split() * 4, f"{name}: exit {reader.returncode}: {out}")
+    cache, files = filled(root)
+    for script, code in (("import os; os.kill(os.getpid(), 7)", -signal.SIGBUS),
+                         ("import mmap, os, sys\nf = open(sys.argv[1], 'r+b')\nm = mmap.mmap(f.fileno(), 0)\nf.truncate(0)\nm[0]", -signal.SIGBUS)):
+        scratch = cache.write("../scratch", "x" * 8192)
+        done = subprocess.run(["/usr/bin/python3", "-c", script, scratch], env=cache.environment(), timeout=60)
+        check(done.returncode == code, f"{script}: {done.returncode}")
+
+
 def replaced_while_running(root):
     """sidecars that come and go under a program: it goes on, with the right content"""
     cache, files = filled(root)
@@ -130,4 +149,4 @@ def replaced_while_running(root):
 
 
 if __name__ == "__main__":
-    run(broken_files, wrong_directory, scribbled_app, scribbled_map, replaced_while_running)
+    run(broken_files, wrong_directory, scribbled_app, scribbled_map, shortened_while_running, replaced_while_running)

@@ -2,13 +2,17 @@
  * What programs do with files, in one program without any library of ours: it runs under
  * libefscache.so of either libc, and prints the same as without.
  *
- *     shim_work semantics FILE              descriptors, flags, errno, vfork, fork, signals,
- * streams shim_work threads N ROUNDS FILE...    so many threads read all files; their sum shim_work
- * bench ROUNDS FILE...        nanoseconds for open, read of 4 KiB and close of one shim_work
- * bench-threads N ROUNDS FILE...   the same in N threads, of all together shim_work open ROUNDS
- * FILE            nanoseconds for open and close shim_work stat ROUNDS FILE            nanoseconds
- * for a system call, statx shim_work OP FILE [OTHER]             changes FILE to the text "new" in
- * one of the ways below
+ *     shim_work semantics FILE
+ *         descriptors, flags, errno, vfork, fork, signals, streams
+ *     shim_work threads N ROUNDS FILE...
+ *         so many threads read all files; their sum
+ *     shim_work bench ROUNDS FILE...
+ *         nanoseconds to open, read 4 KiB of and close one
+ *     shim_work bench-beside N ROUNDS READ FILE... -- OTHER...
+ *         N threads open, read if READ is not 0, and close FILEs by libc and OTHERs by system
+ *         calls, in turns of microseconds, so that both meet the same machine: median nanoseconds
+ *     shim_work OP FILE [OTHER]
+ *         changes FILE to the text "new" in one of the ways below
  */
 #include <dirent.h>
 #include <err.h>
@@ -17,6 +21,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,16 +264,79 @@ static int64_t run_threads(int n, int rounds, char **files, void *(*work)(void *
     return took_ns / n_files / rounds;
 }
 
-static void bench_calls(bool opens, int rounds, const char *path)
+enum { TURN = 16 };
+
+struct pair {
+    pthread_t thread;
+    int rounds, n;
+    bool reads;
+    char **files, **others;
+    int64_t *ours_ns, *others_ns; /* of each turn of this thread */
+};
+
+static void use(int fd, bool reads, const char *path)
 {
-    struct stat st;
-    int64_t start_ns = now_ns();
-    for (int i = 0; i < rounds; i++)
-        if (opens)
-            close(open(path, O_RDONLY | O_CLOEXEC));
-        else
-            must(fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0, path);
-    printf("%lld\n", (long long)((now_ns() - start_ns) / rounds));
+    char block[BLOCK];
+    must(fd >= 0 && (!reads || read(fd, block, sizeof(block)) > 0), path);
+    close(fd);
+}
+
+static void *run_pair(void *arg)
+{
+    struct pair *pair = arg;
+    for (int round = 0, at = 0; round < pair->rounds; round++, at = (at + TURN) % pair->n) {
+        int64_t start_ns = now_ns();
+        for (int i = 0; i < TURN; i++) {
+            char *path = pair->files[(at + i) % pair->n];
+            use(open(path, O_RDONLY | O_CLOEXEC), pair->reads, path);
+        }
+        int64_t middle_ns = now_ns();
+        for (int i = 0; i < TURN; i++) {
+            char *path = pair->others[(at + i) % pair->n];
+            use((int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC), pair->reads, path);
+        }
+        pair->ours_ns[round] = middle_ns - start_ns;
+        pair->others_ns[round] = now_ns() - middle_ns;
+    }
+    return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static long long median(int64_t *ns, int n)
+{
+    qsort(ns, (size_t)n, sizeof(*ns), compare);
+    return (long long)(ns[n / 2] / TURN);
+}
+
+static void bench_beside(int n, int rounds, bool reads, char **files)
+{
+    char **others = files;
+    while (*others && strcmp(*others, "--") != 0)
+        others++;
+    const int n_files = (int)(others - files), turns = n * rounds;
+    struct pair *pairs = calloc((size_t)n, sizeof(*pairs));
+    int64_t *ns = calloc((size_t)turns * 2, sizeof(*ns));
+    must(pairs && ns && *others && n_files > 0, "bench-beside");
+    for (int i = 0; i < n; i++) {
+        pairs[i] = (struct pair){.rounds = rounds,
+                                 .n = n_files,
+                                 .reads = reads,
+                                 .files = files,
+                                 .others = others + 1,
+                                 .ours_ns = ns + (ptrdiff_t)i * rounds,
+                                 .others_ns = ns + turns + (ptrdiff_t)i * rounds};
+        must(pthread_create(&pairs[i].thread, NULL, run_pair, &pairs[i]) == 0, "thread");
+    }
+    for (int i = 0; i < n; i++)
+        pthread_join(pairs[i].thread, NULL);
+    printf("%lld %lld\n", median(ns, turns), median(ns + turns, turns));
+    free(pairs);
+    free(ns);
 }
 
 /* ---- changes ---- */
@@ -389,12 +457,8 @@ int main(int argc, char **argv)
         run_threads(number(argv[2]), number(argv[3]), argv + 4, read_all);
     else if (strcmp(verb, "bench") == 0 && argc > 3)
         printf("%lld\n", (long long)run_threads(1, number(argv[2]), argv + 3, read_blocks));
-    else if (strcmp(verb, "bench-threads") == 0 && argc > 4)
-        printf("%lld\n",
-               (long long)run_threads(number(argv[2]), number(argv[3]), argv + 4, read_blocks) /
-                   number(argv[2]));
-    else if (strcmp(verb, "open") == 0 || strcmp(verb, "stat") == 0)
-        bench_calls(strcmp(verb, "open") == 0, number(argv[2]), argv[3]);
+    else if (strcmp(verb, "bench-beside") == 0 && argc > 7)
+        bench_beside(number(argv[2]), number(argv[3]), number(argv[4]) != 0, argv + 5);
     else
         errx(BAD_USAGE, "%s?", verb);
     return 0;
