@@ -301,7 +301,7 @@ task-def: $(BUILD)/efsctl ## make the task definitions with efsctl taskdef add
 	$(Q)task-def/cloudformation/update $(BUILD)/efsctl
 
 # For application images, in /usr/local/lib/efs-sidecar: efsctl, which is efsctl-static, and libefscache.so.
-INSTALL_DIRS = $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/efs-sidecar share/doc/efs-sidecar share/man/man1 share/man/man8)
+INSTALL_DIRS = $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/efs-sidecar share/doc/efs-sidecar share/man/man1 share/man/man7 share/man/man8)
 install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(INSTALL_DIRS)
 	$(Q)install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
@@ -309,6 +309,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -m 644 $(SHIMS) $(DESTDIR)$(PREFIX)/lib/efs-sidecar
 	$(Q)install -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/efs-sidecar
 	$(Q)install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)install -m 644 $(wildcard docs/man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
 	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8
 
 demo: ## two tasks on a shared directory of this machine: no NFS, no AWS
