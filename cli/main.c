@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cache.h"
 #include "cli/claim.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
@@ -140,6 +141,14 @@ static const struct command commands[] = {
      {{"json", NULL, "what the API answers, as it is"},
       {"mount", "DIR", "of this mount [the first with write directories]"}},
      tasks_run},
+    {"cache",
+     "[stats|warm|pin|evict|path] [PATH ...]",
+     CACHE_ARGUMENTS_MAX,
+     "copies of hot files: numbers and cost; warm, pin and evict paths; where a copy is",
+     {{"json", NULL, "with stats: what the API answers, as it is"},
+      {"mount", "DIR", "of this mount [the first with a cache]"},
+      {"no-wait", NULL, "with warm and pin: do not wait until all is there"}},
+     cache_run},
     {"claim",
      "DIR [OPTIONS] -- COMMAND ... {}",
      LOCK_ARGUMENTS_MAX,

@@ -206,6 +206,18 @@ static const struct setting table[] = {
     {"cache.bounded_rate", SETTING_COUNT, SIDE, AT(cache_bounded_rate), "200", 1, 100000, NULL,
      "The most calls to EFS in a second that keep bounded copies fresh; those that it does not "
      "suffice for are dropped"},
+    {"cache.pin", SETTING_NAMES, SIDE, AT(cache_pin), "", 0, CONFIG_NAMES_MAX, NULL,
+     "Directories of the mounts (/models/**,...) of which every file has a copy, opened or not, of "
+     "any size, that is not evicted"},
+    {"cache.pin_switch", SETTING_BOOL, SIDE, AT(cache_pin_switch), "false", 0, 0, NULL,
+     "Also keep a whole version of what is pinned, in .current/MOUNT of cache.dir; a new one takes "
+     "its place at once, when all of it is there"},
+    {"cache.warm", SETTING_PATH, SIDE, AT(cache_warm), "", 0, 0, NULL,
+     "A file with paths of the mounts, one a line, that are copied when the sidecar starts; a "
+     "directory with all below it"},
+    {"cache.ready_waits", SETTING_BOOL, SIDE, AT(cache_ready_waits), "false", 0, 0, NULL,
+     "Whether the health check (efsctl health) fails until what is pinned and warmed is there for "
+     "the first time"},
 
     {"on_change", SETTING_NAMES, SIDE, AT(on_change), "", 0, CONFIG_NAMES_MAX, NULL,
      "What to do within the task when files change, as GLOB=http://127.0.0.1:PORT/PATH (a POST) or "

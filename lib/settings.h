@@ -80,6 +80,9 @@ struct settings {
     int64_t cache_size_bytes, cache_files, cache_file_max_bytes, cache_min_free_percent;
     struct ids_setting cache_as;
     int64_t cache_fetch_rate_bytes, cache_bounded_rate;
+    struct name_list cache_pin;
+    char *cache_warm;
+    bool cache_pin_switch, cache_ready_waits;
 
     /* reactions */
     struct name_list on_change;

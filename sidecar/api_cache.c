@@ -8,6 +8,7 @@
 #include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/price.h"
+#include "sidecar/cache_versions.h"
 #include "sidecar/mounts.h"
 
 /* ---- GET ---- */
@@ -83,6 +84,24 @@ static json_t *cost_json(const struct mount_cache_view *view)
                      json_double(dollars_a_month(view)), "region", PRICE_REGION);
 }
 
+/* How far what is pinned and warmed has come. */
+static json_t *warming_json(const struct cache_stats *stats)
+{
+    const struct cache_pins_progress *pins = &stats->pins;
+    json_t *json =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b}", "files", (json_int_t)pins->files,
+                  "done", (json_int_t)pins->done, "failed", (json_int_t)pins->failed, "sized",
+                  (json_int_t)pins->sized, "bytes", (json_int_t)pins->bytes, "done_bytes",
+                  (json_int_t)pins->done_bytes, "listed", pins->walked, "complete", pins->complete,
+                  "too_many", pins->over);
+    int64_t ms = pins->began_ms ? clock_now_ms() - pins->began_ms : pins->took_ms;
+    json_object_set_new(json, "ms", json_integer(ms));
+    json_object_set_new(json, "switch_error",
+                        stats->version_error ? json_string(error_name(stats->version_error))
+                                             : json_null());
+    return json;
+}
+
 static json_t *cache_json(const struct api_sources *from, const char *mount,
                           const struct mount_cache *cache)
 {
@@ -96,6 +115,11 @@ static json_t *cache_json(const struct api_sources *from, const char *mount,
                   "files", (json_int_t)stats->files, "files_max", (json_int_t)settings->cache_files,
                   "bytes", (json_int_t)stats->bytes, "size", (json_int_t)settings->cache_size_bytes,
                   "jobs", (json_int_t)stats->jobs, "removing_old", stats->sweeping);
+    if (settings->cache_pin_switch)
+        json_object_set_new(
+            json, "current",
+            json_sprintf("%s/" CACHE_CURRENT "/%s", settings->cache_dir, view.name));
+    json_object_set_new(json, "warming", warming_json(stats));
     json_object_set_new(json, "opens", counts_json(stats->counts));
     json_object_set_new(json, "fetches", json_integer((json_int_t)stats->fetches));
     json_object_set_new(json, "fetched_bytes", json_integer((json_int_t)stats->fetched_bytes));

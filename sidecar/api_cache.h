@@ -4,7 +4,8 @@
  *     GET /v1/cache            {"mounts":[{"mount","dir","ready","files","bytes","size",...}]}
  *     POST /v1/cache/evict     {"mount":PATH,"paths":[...]} -> {"copies":N}: gone from the cache
  *     POST /v1/cache/warm      the same -> {"copies":N,"refused":N}: so many are fetched, or looked
- *                              at where there is a copy
+ *                              at where there is a copy; directories with all below them
+ *     POST /v1/cache/pin       the same, and they stay, and stay new, until the sidecar ends
  *
  * Without "mount" it is the first that has a cache. Paths are relative to it; what is under a
  * directory is evicted with it, "" is all. Threads: loop thread only.

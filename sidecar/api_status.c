@@ -13,6 +13,17 @@
 #include "sidecar/metrics.h"
 #include "sidecar/mounts.h"
 
+/* Who asks for it (cache.ready_waits) is not told "ok" before what is pinned is there. */
+static const char *status_of(const struct api_sources *from)
+{
+    for (size_t i = 0; from->settings->cache_ready_waits && i < mounts_count(from->mounts); i++) {
+        const struct mount_cache *cache = mounts_cache(from->mounts, i);
+        if (cache && mount_cache_is_warming(cache))
+            return "warming the cache (cache.ready_waits)";
+    }
+    return "ok";
+}
+
 json_t *api_healthz_json(const struct api_sources *from)
 {
     const struct health *health = from->health;
@@ -25,10 +36,10 @@ json_t *api_healthz_json(const struct api_sources *from)
         json_object_set_new(since, condition_type_names[i],
                             json_integer(now_ms - condition->since_ms));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "status", "ok", "pid", (json_int_t)getpid(),
-                     "uptime_ms", (json_int_t)(now_ms - health->started_ms), "loop_lag_ms",
-                     (json_int_t)metrics_loop_lag_ms(from->metrics), "conditions", conditions,
-                     "since_ms", since);
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "status", status_of(from), "pid",
+                     (json_int_t)getpid(), "uptime_ms", (json_int_t)(now_ms - health->started_ms),
+                     "loop_lag_ms", (json_int_t)metrics_loop_lag_ms(from->metrics), "conditions",
+                     conditions, "since_ms", since);
 }
 
 static json_t *number_or_null(int64_t n)

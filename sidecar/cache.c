@@ -11,6 +11,7 @@
 #include "lib/test_hook.h"
 #include "sidecar/cache_budget.h"
 #include "sidecar/cache_copies.h"
+#include "sidecar/cache_pins.h"
 
 enum {
     SETTLE_MS = 2000, /* longer than any tick of a server's time stamps */
@@ -21,6 +22,7 @@ enum {
     MISSES_MAX = CACHE_RING,
     SWEEP_MS = 20,
     SPACE_MS = 1000,
+    PIN_JOBS = 1024, /* that are under way for pins at once, most of them waiting */
     BUSY_TURN_MS = 100,
     BOUNDED_TURN_MS = 200,
     IDLE_TURN_MS = 1000,
@@ -36,6 +38,7 @@ struct cache {
     struct cache_source source;
     struct cache_copies copies;
     struct cache_jobs *jobs;
+    struct cache_pins *pins;
     struct cache_budget proofs, bytes;
     uint32_t all;     /* of the applications' marks, when it was last looked at */
     uint64_t n_tmp;   /* names in .tmp */
@@ -45,6 +48,18 @@ struct cache {
 };
 
 /* ---- open and close ---- */
+
+static int open_pins(struct cache *cache, const struct settings *settings, struct error *err)
+{
+    char path[CACHE_PATH_MAX + 1];
+    int r = cache_pins_new((size_t)settings->cache_files, &cache->pins);
+    for (size_t i = 0; r == 0 && i < settings->cache_pin.n; i++)
+        if ((r = cache_pins_parse(settings->cache_pin.names[i], cache->source.path, path)) == 0)
+            r = cache_pins_add(cache->pins, path, true);
+    if (r == 0)
+        cache_pins_walk(cache->pins);
+    return r < 0 ? error_set_errno(err, -r, "cache.pin cannot be followed") : 0;
+}
 
 int cache_open(const struct cache_options *options, struct cache **ret_cache, struct error *err)
 {
@@ -58,6 +73,8 @@ int cache_open(const struct cache_options *options, struct cache **ret_cache, st
     int r = cache_copies_open(options, &cache->copies, err);
     if (r == 0 && (r = cache_jobs_new(&cache->jobs)) < 0)
         error_set(err, ENOMEM, "no memory for the cache");
+    if (r == 0)
+        r = open_pins(cache, settings, err);
     if (r < 0) {
         cache_close(cache);
         return r;
@@ -72,6 +89,7 @@ void cache_close(struct cache *cache)
     if (!cache)
         return;
     cache_jobs_free(cache->jobs);
+    cache_pins_free(cache->pins);
     cache_copies_close(&cache->copies);
     free(cache);
 }
@@ -80,7 +98,9 @@ void cache_close(struct cache *cache)
 
 static void begin(struct cache *cache, struct cache_job *job)
 {
-    job->kind = CACHE_JOB_LOOK;
+    if (job->kind != CACHE_JOB_LIST)
+        job->kind = CACHE_JOB_LOOK;
+    job->pinned = cache_pins_has(cache->pins, job->path);
     job->source = &cache->source;
     job->poisoned = false;
     atomic_store(&job->stop, false);
@@ -89,12 +109,14 @@ static void begin(struct cache *cache, struct cache_job *job)
     cache_jobs_ready(cache->jobs, job);
 }
 
-static int ask(struct cache *cache, uint64_t hash, const char *path, bool wanted)
+static int ask(struct cache *cache, enum cache_job_kind kind, uint64_t hash, const char *path,
+               bool wanted)
 {
     struct cache_job *job;
     int r = cache_jobs_add(cache->jobs, hash, path, &job);
     if (r < 0)
         return r;
+    job->kind = kind;
     job->wanted = wanted;
     begin(cache, job);
     return 0;
@@ -104,15 +126,6 @@ static bool is_cacheable(const struct cache *cache, const char *path)
 {
     return cache_rules_find(cache->copies.rules, path)->mode != CACHE_OFF &&
            !cache_rules_exclude(path, cache->copies.settings->state_dir);
-}
-
-int cache_want(struct cache *cache, const char *path)
-{
-    size_t length = strlen(path);
-    if (!cache_path_valid(path, length) || !is_cacheable(cache, path))
-        return -EINVAL;
-    int r = ask(cache, cache_hash(path, length), path, true);
-    return r == -EEXIST ? 0 : r;
 }
 
 static void on_miss(struct cache *cache, uint64_t hash, const char *path)
@@ -126,7 +139,7 @@ static void on_miss(struct cache *cache, uint64_t hash, const char *path)
         return;
     if (copy)
         copy->looked_ms = now_ms;
-    ask(cache, hash, path, true);
+    ask(cache, CACHE_JOB_LOOK, hash, path, true);
 }
 
 static void drain_misses(struct cache *cache)
@@ -167,6 +180,12 @@ static enum cache_failure failure_of(int r)
     }
 }
 
+static void end(struct cache *cache, struct cache_job *job, int r)
+{
+    cache_pins_done(cache->pins, job->hash, r);
+    cache_jobs_end(cache->jobs, job);
+}
+
 static void fail(struct cache *cache, struct cache_job *job, int r)
 {
     enum cache_failure failure = failure_of(r);
@@ -175,7 +194,7 @@ static void fail(struct cache *cache, struct cache_job *job, int r)
         cache->stats.last_error = -r;
     if (failure == CACHE_FAILED_CHANGED) /* it is hot, it was only the wrong moment */
         ghost_note(cache->copies.ghost, job->hash);
-    cache_jobs_end(cache->jobs, job);
+    end(cache, job, r);
 }
 
 /* Was anything heard of it since it was looked at first? */
@@ -199,15 +218,28 @@ static void invalidate(struct cache *cache, struct cache_copy *copy)
     cache->stats.invalidations++;
 }
 
+/* It is no longer the file. A pinned one stays by its path until the new one takes its place. */
+static void supersede(struct cache *cache, struct cache_copy *copy)
+{
+    if (!copy->pinned) {
+        invalidate(cache, copy);
+        return;
+    }
+    cache->stats.invalidations += copy->listed;
+    cache_copies_doubt(&cache->copies, copy);
+}
+
 /* The copy is still the file: true. */
 static bool check_copy(struct cache *cache, struct cache_job *job, struct cache_copy *copy)
 {
     bool same = cache_identity_equal(&copy->identity, &job->sight.identity) &&
-                copy->readers == job->sight.rights.readers;
+                copy->readers == job->sight.rights.readers && copy->pinned == job->pinned;
     if (same)
         cache_copies_renew(&cache->copies, copy, job->sight.sent_ms, job->mark);
     else
-        invalidate(cache, copy);
+        supersede(cache, copy);
+    if (!same && job->pinned && !job->wanted)
+        cache_pins_changed(cache->pins, job->path, false);
     return same;
 }
 
@@ -232,9 +264,11 @@ static void looked(struct cache *cache, struct cache_job *job)
         begin_again(cache, job);
         return;
     }
+    cache_pins_sized(cache->pins, job->hash, job->sight.identity.size);
     if ((copy && check_copy(cache, job, copy)) || !job->wanted)
-        cache_jobs_end(cache->jobs, job);
-    else if (job->sight.identity.size > (uint64_t)cache->copies.settings->cache_file_max_bytes)
+        end(cache, job, 0);
+    else if (!job->pinned &&
+             job->sight.identity.size > (uint64_t)cache->copies.settings->cache_file_max_bytes)
         fail(cache, job, -EFBIG);
     else
         settle(cache, job);
@@ -265,12 +299,27 @@ static void copied(struct cache *cache, struct cache_job *job)
     if (r < 0)
         fail(cache, job, r);
     else
-        cache_jobs_end(cache->jobs, job);
+        end(cache, job, 0);
+}
+
+static void listed(struct cache *cache, struct cache_job *job)
+{
+    if (job->poisoned && ++job->tries < TRIES_MAX) {
+        free(take_ptr(job->names));
+        begin(cache, job);
+        return;
+    }
+    cache->stats.looks++;
+    if (job->result == 0)
+        cache_pins_found(cache->pins, job->path, job->names, job->names_bytes);
+    end(cache, job, job->result);
 }
 
 void cache_finish(struct cache *cache, struct cache_job *job)
 {
-    if (job->kind == CACHE_JOB_LOOK)
+    if (job->kind == CACHE_JOB_LIST)
+        listed(cache, job);
+    else if (job->kind == CACHE_JOB_LOOK)
         looked(cache, job);
     else
         copied(cache, job);
@@ -297,7 +346,7 @@ static int prepare_copy(struct cache *cache, struct cache_job *job)
 struct cache_job *cache_take_job(struct cache *cache)
 {
     for (struct cache_job *job; (job = cache_jobs_take(cache->jobs));) {
-        if (job->kind == CACHE_JOB_LOOK)
+        if (job->kind != CACHE_JOB_COPY)
             return job;
         if (is_overtaken(cache, job)) {
             begin_again(cache, job);
@@ -325,12 +374,29 @@ void cache_doubt(struct cache *cache, const char *path)
 {
     cache_index_each_under(cache->copies.index, path, doubt_one, &cache->copies);
     cache_jobs_poison_under(cache->jobs, path);
+    if (*path)
+        cache_pins_changed(cache->pins, path, true);
+    else
+        cache_pins_walk(cache->pins);
+}
+
+static uint64_t remove_under(struct cache *cache, const char *path)
+{
+    cache_jobs_poison_under(cache->jobs, path);
+    return cache_copies_remove_under(&cache->copies, path);
 }
 
 uint64_t cache_evict(struct cache *cache, const char *path)
 {
-    cache_jobs_poison_under(cache->jobs, path);
-    return cache_copies_remove_under(&cache->copies, path);
+    cache_pins_walk(cache->pins); /* what is pinned comes back */
+    return remove_under(cache, path);
+}
+
+/* It is not there any more, and all below it. */
+static void gone(struct cache *cache, const char *path)
+{
+    cache->stats.invalidations += remove_under(cache, path);
+    cache_pins_gone(cache->pins, path);
 }
 
 /* Is it told of the state that we have seen? Then whatever happened did so before. */
@@ -346,7 +412,8 @@ static void file_changed(struct cache *cache, const struct change *change)
     struct cache_copy *copy = cache_copies_find(&cache->copies, hash, change->path);
     struct cache_job *job = cache_jobs_find(cache->jobs, hash);
     if (copy && !is_known(change, &copy->identity))
-        invalidate(cache, copy);
+        supersede(cache, copy);
+    cache_pins_changed(cache->pins, change->path, false);
     if (job && !(job->kind == CACHE_JOB_COPY && is_known(change, &job->sight.identity)))
         cache_job_poison(job);
 }
@@ -355,9 +422,13 @@ void cache_change(struct cache *cache, const struct change *change)
 {
     bool is_dir = change->flags & CHANGE_IS_DIR;
     if (change->op == CHANGE_RENAME && change->from)
-        cache->stats.invalidations += cache_evict(cache, change->from);
+        gone(cache, change->from);
     if (change->op == CHANGE_DELETE || (change->op == CHANGE_RENAME && is_dir))
-        cache->stats.invalidations += cache_evict(cache, change->path);
+        gone(cache, change->path);
+    if (change->op == CHANGE_RENAME && is_dir)
+        cache_pins_changed(cache->pins, change->path, true);
+    else if (change->op == CHANGE_DELETE)
+        return;
     else if (change->op == CHANGE_RESYNC || is_dir)
         cache_doubt(cache, change->path);
     else
@@ -392,7 +463,7 @@ int64_t cache_prove_after_ms(int64_t bound_ms)
 static bool is_idle(struct cache *cache, struct cache_copy *copy)
 {
     int64_t idle_ms = 2 * copy->rule->bound_ms > IDLE_MS ? 2 * copy->rule->bound_ms : IDLE_MS;
-    return clock_now_ms() - cache_copies_hit_ms(&cache->copies, copy) > idle_ms;
+    return !copy->pinned && clock_now_ms() - cache_copies_hit_ms(&cache->copies, copy) > idle_ms;
 }
 
 static void prove(struct cache *cache, struct cache_copy *copy)
@@ -400,7 +471,7 @@ static void prove(struct cache *cache, struct cache_copy *copy)
     char path[PATH_MAX];
     if (!cache_budget_has(&cache->proofs) || cache_jobs_find(cache->jobs, copy->hash))
         return;
-    if (ask(cache, copy->hash, cache_copy_path(copy, path), false) == 0)
+    if (ask(cache, CACHE_JOB_LOOK, copy->hash, cache_copy_path(copy, path), false) == 0)
         cache_budget_spend(&cache->proofs, 1);
 }
 
@@ -414,7 +485,7 @@ static void follow_rule(struct cache *cache, size_t number)
         int64_t age_ms = now_ms - copy->proven_ms;
         if (age_ms < cache_prove_after_ms(rule->bound_ms))
             break;
-        if (age_ms >= rule->bound_ms || is_idle(cache, copy))
+        if (!copy->pinned && (age_ms >= rule->bound_ms || is_idle(cache, copy)))
             cache_copies_remove(&cache->copies, copy);
         else
             prove(cache, copy);
@@ -426,6 +497,57 @@ static void follow_bounded(struct cache *cache)
     cache_budget_refill(&cache->proofs);
     for (size_t i = 0; i < cache->copies.rules->n; i++)
         follow_rule(cache, i);
+}
+
+/* ---- pins ---- */
+
+static void follow_pin(struct cache *cache, const char *path, bool is_dir)
+{
+    uint64_t hash = cache_hash(path, strlen(path));
+    const struct cache_copy *copy = cache_copies_find(&cache->copies, hash, path);
+    struct cache_job *job = cache_jobs_find(cache->jobs, hash);
+    bool is_there = copy && copy->listed && copy->pinned == cache_pins_has(cache->pins, path);
+    bool is_cached = (is_dir && !cache_rules_exclude(path, cache->copies.settings->state_dir)) ||
+                     is_cacheable(cache, path);
+    if (!is_cached || (!is_dir && is_there))
+        cache_pins_done(cache->pins, hash, is_cached ? 0 : -ENOENT);
+    else if (job && !is_dir && job->kind != CACHE_JOB_LIST)
+        job->wanted = true;
+    else if (job || ask(cache, is_dir ? CACHE_JOB_LIST : CACHE_JOB_LOOK, hash, path, true) < 0)
+        cache_pins_put_back(cache->pins, path);
+}
+
+static void make_version(struct cache *cache)
+{
+    struct cache_copies *copies = &cache->copies;
+    if (copies->versions && cache_pins_take_version(cache->pins))
+        cache->stats.version_error = -cache_copies_make_version(copies);
+}
+
+static void follow_pins(struct cache *cache)
+{
+    char path[CACHE_PATH_MAX + 1];
+    const char *next;
+    bool is_dir;
+    cache_pins_turn(cache->pins);
+    for (unsigned n = 0; n < PIN_JOBS && cache_jobs_count(cache->jobs) < PIN_JOBS &&
+                         cache_pins_next(cache->pins, &next, &is_dir);
+         n++) {
+        memcpy(path, next, strlen(next) + 1);
+        follow_pin(cache, path, is_dir);
+    }
+    for (unsigned n = 0; n < PIN_JOBS && cache_pins_take_gone(cache->pins, path); n++)
+        remove_under(cache, path);
+    make_version(cache);
+}
+
+int cache_warm(struct cache *cache, const char *path, bool pin)
+{
+    char below[CACHE_PATH_MAX + 1];
+    int r = cache_pins_parse(path, cache->source.path, below);
+    if (r == 0 && !is_cacheable(cache, below))
+        r = -EINVAL;
+    return r < 0 ? r : cache_pins_add(cache->pins, below, pin);
 }
 
 /* ---- turns ---- */
@@ -444,6 +566,7 @@ void cache_turn(struct cache *cache)
     catch_up(cache);
     drain_misses(cache);
     follow_bounded(cache);
+    follow_pins(cache);
     follow_space(cache);
     if (cache->stats.sweeping)
         cache->stats.sweeping = cache_store_sweep(cache->copies.store, SWEEP_MS);
@@ -476,4 +599,5 @@ void cache_stats(const struct cache *cache, struct cache_stats *ret_stats)
     ret_stats->evictions = cache->copies.evictions;
     memcpy(ret_stats->of_rule, cache->copies.of_rule, sizeof(ret_stats->of_rule));
     cache_map_counts(cache->copies.link, ret_stats->counts);
+    cache_pins_progress(cache->pins, &ret_stats->pins);
 }

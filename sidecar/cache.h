@@ -30,6 +30,7 @@
 #include "lib/settings.h"
 #include "lib/share/change.h"
 #include "sidecar/cache_jobs.h"
+#include "sidecar/cache_pins.h"
 #include "sidecar/cache_rules.h"
 
 struct cache;
@@ -64,6 +65,8 @@ struct cache_stats {
     bool sweeping;                 /* what an earlier sidecar left is being removed */
     uint64_t swept_files;          /* of it */
     bool short_of_space;           /* others need the volume */
+    struct cache_pins_progress pins;
+    int version_error; /* errno of the last version of what is pinned; 0: it was made */
     struct {
         uint64_t files, bytes;
     } of_rule[CACHE_RULES_MAX];
@@ -83,9 +86,9 @@ void cache_doubt(struct cache *cache, const char *path);
 /* Remove the copies at and under path; returns how many. */
 uint64_t cache_evict(struct cache *cache, const char *path);
 
-/* Fetch the file at once, or see whether its copy is good. 0, -EINVAL not a path that is cached,
- * -EAGAIN too many are under way. */
-int cache_want(struct cache *cache, const char *path);
+/* Give all files at and under path copies, and, when it is pinned, keep it so. 0, -EINVAL not a
+ * path that can be, -ENOSPC too many pins. */
+int cache_warm(struct cache *cache, const char *path, bool pin);
 
 /* When a bounded copy is asked about again. */
 int64_t cache_prove_after_ms(int64_t bound_ms);

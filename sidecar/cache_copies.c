@@ -46,6 +46,10 @@ int cache_copies_open(const struct cache_options *options, struct cache_copies *
     int r = cache_store_open(&where, &copies->store, err);
     if (r < 0)
         return r;
+    if (settings->cache_pin_switch &&
+        (r = cache_versions_new(copies->store, options->name, &copies->versions)) < 0)
+        return error_set_errno(err, -r, "cache.dir: %s/" CACHE_VERSIONS " cannot be made",
+                               settings->cache_dir);
     r = cache_index_new(slots, CACHE_PROBES, &copies->index);
     if (r == 0)
         r = ghost_new((size_t)settings->cache_files * 2, &copies->ghost);
@@ -61,6 +65,7 @@ int cache_copies_open(const struct cache_options *options, struct cache_copies *
 void cache_copies_close(struct cache_copies *copies)
 {
     cache_map_close(copies->link);
+    cache_versions_free(copies->versions);
     cache_index_free(copies->index);
     ghost_free(copies->ghost);
     cache_store_close(copies->store);
@@ -143,14 +148,26 @@ static void dir_emptied(void *arg, const char *path)
     cache_store_give_back(copies->store, CACHE_DIR_COST);
 }
 
+/* Of a copy that is no longer at its path. A version may have its file still. */
+static void release(struct cache_copies *copies, const struct cache_copy *copy)
+{
+    if (copy->pinned && copies->versions)
+        cache_versions_hold(copies->versions, copy->charge_bytes);
+    else
+        cache_store_give_back(copies->store, copy->charge_bytes);
+}
+
 static void drop(struct cache_copies *copies, struct cache_copy *copy)
 {
     char path[PATH_MAX];
     size_t rule = rule_number(copies, copy->rule);
     cache_copies_doubt(copies, copy);
     cache_store_remove(copies->store, tree_of(copy->rule), cache_copy_path(copy, path));
-    cache_store_give_back(copies->store, copy->charge_bytes);
-    sieve_remove(&copies->sieve, &copy->sieve);
+    if (copy->pinned)
+        cache_store_remove(copies->store, CACHE_TREE_PATHS, path);
+    else
+        sieve_remove(&copies->sieve, &copy->sieve);
+    release(copies, copy);
     unstamp(copies, copy);
     copies->files--;
     copies->of_rule[rule].files--;
@@ -276,16 +293,57 @@ static void fill_in(struct cache_copies *copies, struct cache_copy *copy,
     copy->readers = job->sight.rights.readers;
     copy->hit_ms = clock_now_ms();
     stamp(copies, copy, job->sight.sent_ms);
-    sieve_insert(&copies->sieve, &copy->sieve);
+    copy->pinned = job->pinned;
+    if (!copy->pinned)
+        sieve_insert(&copies->sieve, &copy->sieve);
     copies->files++;
     copies->of_rule[number].files++;
     copies->of_rule[number].bytes += copy->identity.size;
 }
 
+/* Programs that go by the path find a pinned file whatever its mode is. */
+static int place(struct cache_copies *copies, const struct cache_copy *copy,
+                 const struct cache_job *job)
+{
+    int r = 0;
+    if (copy->pinned && tree_of(copy->rule) != CACHE_TREE_PATHS)
+        r = cache_store_place_link(copies->store, job->tmp_name, tree_of(copy->rule), job->path);
+    if (r == 0)
+        r = cache_store_place(copies->store, job->tmp_name,
+                              copy->pinned ? CACHE_TREE_PATHS : tree_of(copy->rule), job->path);
+    test_hook_step("fill", 8);
+    return r;
+}
+
+/* The new file takes the place of the old one, whoever looks finds one of them. */
+static int replace(struct cache_copies *copies, struct cache_copy *copy, struct cache_job *job)
+{
+    size_t number = rule_number(copies, copy->rule);
+    uint64_t file_cost = cache_store_cost(job->sight.identity.size);
+    cache_copies_doubt(copies, copy);
+    int r = place(copies, copy, job);
+    if (r < 0) {
+        cache_store_remove_tmp(copies->store, job->tmp_name);
+        cache_copies_give_back(copies, job->reserved_bytes);
+        drop(copies, copy);
+        return r;
+    }
+    release(copies, copy);
+    cache_copies_give_back(copies, job->reserved_bytes - file_cost);
+    copies->of_rule[number].bytes += job->sight.identity.size - copy->identity.size;
+    copy->charge_bytes = file_cost;
+    copy->identity = job->sight.identity;
+    copy->readers = job->sight.rights.readers;
+    cache_copies_renew(copies, copy, job->sight.sent_ms, job->mark);
+    return 0;
+}
+
 int cache_copies_add(struct cache_copies *copies, struct cache_job *job,
                      const struct cache_rule *rule)
 {
-    struct cache_copy *copy;
+    struct cache_copy *copy = cache_copies_find(copies, job->hash, job->path);
+    if (copy && copy->pinned)
+        return replace(copies, copy, job);
     clear_way(copies, job->path);
     int r = enter_index(copies, job, &copy);
     if (r < 0) {
@@ -294,8 +352,7 @@ int cache_copies_add(struct cache_copies *copies, struct cache_job *job,
         return r;
     }
     fill_in(copies, copy, job, rule);
-    r = cache_store_place(copies->store, job->tmp_name, tree_of(rule), job->path);
-    test_hook_step("fill", 8);
+    r = place(copies, copy, job);
     if (r < 0) {
         cache_store_remove_tmp(copies->store, job->tmp_name);
         drop(copies, copy);
@@ -304,4 +361,21 @@ int cache_copies_add(struct cache_copies *copies, struct cache_job *job,
     list(copies, copy, job->mark);
     test_hook_step("fill", 9);
     return 0;
+}
+
+static void add_to_version(void *arg, struct cache_copy *copy)
+{
+    char path[PATH_MAX];
+    struct cache_copies *copies = arg;
+    if (copy->pinned)
+        cache_versions_add(copies->versions, cache_copy_path(copy, path));
+}
+
+int cache_copies_make_version(struct cache_copies *copies)
+{
+    int r = cache_versions_begin(copies->versions);
+    if (r < 0)
+        return r;
+    cache_index_each_under(copies->index, "", add_to_version, copies);
+    return cache_versions_switch(copies->versions);
 }

@@ -20,6 +20,7 @@
 #include "sidecar/cache_index.h"
 #include "sidecar/cache_map.h"
 #include "sidecar/cache_store.h"
+#include "sidecar/cache_versions.h"
 
 TAILQ_HEAD(cache_due, cache_copy);
 
@@ -31,6 +32,7 @@ struct cache_copies {
     struct cache_index *index;
     struct ghost *ghost;
     struct sieve sieve;
+    struct cache_versions *versions;       /* NULL: without cache.pin_switch */
     struct cache_due due[CACHE_RULES_MAX]; /* of bounded rules, the oldest proof first */
     uint64_t files, evictions;
     uint64_t pending_files; /* room is reserved for them */
@@ -62,6 +64,9 @@ int cache_copies_add(struct cache_copies *copies, struct cache_job *job,
 void cache_copies_renew(struct cache_copies *copies, struct cache_copy *copy, int64_t sent_ms,
                         uint32_t mark);
 void cache_copies_doubt(struct cache_copies *copies, struct cache_copy *copy);
+
+/* Of all pinned copies, which takes the place of the one before (cache_versions.h). */
+int cache_copies_make_version(struct cache_copies *copies);
 
 /* When it was last used, as far as is known. */
 int64_t cache_copies_hit_ms(struct cache_copies *copies, struct cache_copy *copy);

@@ -1,8 +1,11 @@
 #include "sidecar/cache_fetch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -247,4 +250,87 @@ int cache_fetch_copy(const struct cache_source *source, const char *path,
     else
         *ret_sight = sight;
     return r;
+}
+
+/* ---- a directory ---- */
+
+/* As the server has it now. */
+static int open_dir(const struct cache_source *source, const char *path, int *ret_fd)
+{
+    struct cache_rights rights;
+    struct statx synced;
+    const char *name;
+    _cleanup_close_ int fd = -1;
+    cache_rights_init(&rights, &source->as);
+    int r =
+        *path ? open_parent(source, path, &rights, &fd, &name) : open_root(source, &rights, &fd);
+    if (r == 0 && *path)
+        r = enter(source, name, &rights, &fd);
+    if (r < 0)
+        return r;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &synced) < 0)
+        return -errno;
+    int opened = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (opened < 0)
+        return -errno;
+    *ret_fd = opened;
+    return 0;
+}
+
+/* 'f' or 'd'; '\0': nothing that is copied. */
+static char kind_of(int dir_fd, const struct dirent *entry)
+{
+    struct stat now;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+        return '\0';
+    if (entry->d_type == DT_REG || entry->d_type == DT_DIR)
+        return entry->d_type == DT_REG ? 'f' : 'd';
+    if (entry->d_type != DT_UNKNOWN ||
+        fstatat(dir_fd, entry->d_name, &now, AT_SYMLINK_NOFOLLOW) < 0)
+        return '\0';
+    if (S_ISREG(now.st_mode))
+        return 'f';
+    return S_ISDIR(now.st_mode) ? 'd' : '\0';
+}
+
+static int list_names(DIR *dir, FILE *names)
+{
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        if (!entry)
+            return -errno;
+        char kind = kind_of(dirfd(dir), entry);
+        if (!kind)
+            continue;
+        if (ftello(names) > CACHE_LIST_MAX)
+            return -E2BIG;
+        fputc(kind, names);
+        fwrite(entry->d_name, 1, strlen(entry->d_name) + 1, names);
+    }
+}
+
+int cache_fetch_list(const struct cache_source *source, const char *path, char **ret_names,
+                     size_t *ret_bytes)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    int fd = -1;
+    int r = open_dir(source, path, &fd);
+    _cleanup_closedir_ DIR *dir = r < 0 ? NULL : fdopendir(fd);
+    FILE *names = dir ? open_memstream(&text, &bytes) : NULL;
+    if (r == 0 && !dir)
+        close(fd);
+    if (!names)
+        return r < 0 ? r : -ENOMEM;
+    r = list_names(dir, names);
+    if (fclose(names) != 0 && r == 0)
+        r = -ENOMEM;
+    if (r < 0) {
+        free(text);
+        return r;
+    }
+    *ret_names = text;
+    *ret_bytes = bytes;
+    return 0;
 }

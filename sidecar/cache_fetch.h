@@ -11,6 +11,8 @@
  * begins now and whose file keeps these stamps until its end is the file. Content is read with
  * O_DIRECT on NFS, past this host's page cache, which is only as good as those stamps.
  *
+ *     r = cache_fetch_list(&source, "a", &names, &bytes);      // what is in a directory
+ *
  * No symbolic link is followed, no other mount is entered. No descriptor, mapping or link to the
  * source is left. The copy has its final permissions and is on the disk (fsync); after a failure
  * there is none.
@@ -57,6 +59,12 @@ bool cache_identity_equal(const struct cache_identity *a, const struct cache_ide
 int cache_fetch_root(const char *mount_path, struct cache_root *ret_root);
 int cache_fetch_look(const struct cache_source *source, const char *path,
                      struct cache_sight *ret_sight);
+/* Files as "fNAME" and directories as "dNAME", each with its NUL; free() it. -E2BIG: they take more
+ * than CACHE_LIST_MAX bytes. */
+enum { CACHE_LIST_MAX = 16 * 1024 * 1024 };
+int cache_fetch_list(const struct cache_source *source, const char *path, char **ret_names,
+                     size_t *ret_bytes);
+
 int cache_fetch_copy(const struct cache_source *source, const char *path,
                      const struct cache_identity *expected, int dir_fd, const char *name,
                      const atomic_bool *stop, struct cache_sight *ret_sight);

@@ -45,6 +45,7 @@ struct cache_copy {
     int64_t hit_ms;    /* when a hit was last noticed */
     bool listed;       /* apps may use it */
     bool visited;
+    bool pinned; /* stays until it is replaced or gone; in no sieve */
     struct sieve_node sieve;
     TAILQ_ENTRY(cache_copy) due; /* of the bounded ones of its rule, by proven_ms */
 

@@ -96,6 +96,7 @@ void cache_jobs_end(struct cache_jobs *jobs, struct cache_job *job)
 {
     LIST_REMOVE(job, same_bucket);
     jobs->n--;
+    free(job->names);
     free(job);
 }
 
@@ -130,8 +131,11 @@ void cache_jobs_poison_under(struct cache_jobs *jobs, const char *path)
 
 void cache_job_run(struct cache_job *job)
 {
-    job->result = job->kind == CACHE_JOB_LOOK
-                      ? cache_fetch_look(job->source, job->path, &job->sight)
-                      : cache_fetch_copy(job->source, job->path, &job->sight.identity, job->tmp_fd,
-                                         job->tmp_name, &job->stop, &job->sight);
+    if (job->kind == CACHE_JOB_LOOK)
+        job->result = cache_fetch_look(job->source, job->path, &job->sight);
+    else if (job->kind == CACHE_JOB_LIST)
+        job->result = cache_fetch_list(job->source, job->path, &job->names, &job->names_bytes);
+    else
+        job->result = cache_fetch_copy(job->source, job->path, &job->sight.identity, job->tmp_fd,
+                                       job->tmp_name, &job->stop, &job->sight);
 }

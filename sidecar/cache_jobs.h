@@ -26,11 +26,12 @@
 
 enum { CACHE_JOBS_MAX = 4096 };
 
-enum cache_job_kind { CACHE_JOB_LOOK, CACHE_JOB_COPY };
+enum cache_job_kind { CACHE_JOB_LOOK, CACHE_JOB_COPY, CACHE_JOB_LIST };
 
 struct cache_job {
     enum cache_job_kind kind;
     bool wanted;        /* what has no copy gets one; else it is only about one that there is */
+    bool pinned;        /* cache_pins.h */
     unsigned tries;     /* that were in vain because it changed under way */
     uint32_t mark, all; /* before the source was read */
     uint64_t reserved_bytes;
@@ -39,6 +40,8 @@ struct cache_job {
     char tmp_name[24];
 
     struct cache_sight sight; /* expected by a copy, found by both */
+    char *names;              /* found by a list */
+    size_t names_bytes;
     int result;
 
     bool poisoned;    /* something was heard of it meanwhile */

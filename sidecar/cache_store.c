@@ -191,6 +191,16 @@ int cache_store_tmp(const struct cache_store *store)
     return store->tmp_fd;
 }
 
+int cache_store_dir(const struct cache_store *store)
+{
+    return store->dir_fd;
+}
+
+int cache_store_tree(const struct cache_store *store, enum cache_tree tree)
+{
+    return store->tree_fds[tree];
+}
+
 /* ---- room ---- */
 
 uint64_t cache_store_cost(uint64_t size)
@@ -267,6 +277,19 @@ int cache_store_place(struct cache_store *store, const char *tmp_name, enum cach
     }
     test_hook_step("fill", 7);
     return renameat(store->tmp_fd, tmp_name, tree_fd, path) < 0 ? -errno : 0;
+}
+
+int cache_store_place_link(struct cache_store *store, const char *tmp_name, enum cache_tree tree,
+                           const char *path)
+{
+    char link_name[NAME_MAX + 1];
+    snprintf(link_name, sizeof(link_name), "%s.link", tmp_name);
+    if (linkat(store->tmp_fd, tmp_name, store->tmp_fd, link_name, 0) < 0)
+        return -errno;
+    int r = cache_store_place(store, link_name, tree, path);
+    if (r < 0)
+        cache_store_remove_tmp(store, link_name);
+    return r;
 }
 
 void cache_store_remove(struct cache_store *store, enum cache_tree tree, const char *path)

@@ -50,6 +50,8 @@ void cache_store_close(struct cache_store *store); /* NULL is fine; the files st
 
 int cache_store_control(const struct cache_store *store); /* descriptors, the store's */
 int cache_store_tmp(const struct cache_store *store);
+int cache_store_dir(const struct cache_store *store);
+int cache_store_tree(const struct cache_store *store, enum cache_tree tree);
 
 /* What a file of this size takes, and a directory. */
 uint64_t cache_store_cost(uint64_t size);
@@ -70,6 +72,9 @@ uint64_t cache_store_shortage(const struct cache_store *store);
 /* -ENOTDIR, -EEXIST or -EISDIR: a file is where a directory is needed, or the other way round. */
 int cache_store_place(struct cache_store *store, const char *tmp_name, enum cache_tree tree,
                       const char *path);
+/* The same, and the file stays in .tmp as well. */
+int cache_store_place_link(struct cache_store *store, const char *tmp_name, enum cache_tree tree,
+                           const char *path);
 void cache_store_remove(struct cache_store *store, enum cache_tree tree, const char *path);
 void cache_store_remove_tmp(struct cache_store *store, const char *tmp_name);
 

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/settings.h"
 #include "sidecar/api.h"
+#include "sidecar/cache_pins.h"
 #include "sidecar/cache_rules.h"
 #include "sidecar/daemon.h"
 #include "sidecar/locks.h"
@@ -85,6 +86,7 @@ static int check(struct settings *settings, char **paths, int n, struct config_r
     locks_check(settings, report);
     reactions_check(settings, report);
     cache_rules_check(settings, report);
+    cache_pins_check(settings, report);
     orphans_check(settings, report);
     return report->n_errors ? -EINVAL : 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/fs.h"
 #include "lib/log.h"
 #include "shim/cache_writer.h"
 #include "sidecar/mount_cache_turn.h"
@@ -41,22 +42,43 @@ static void judge(struct mount_work *work)
                        "also without any copy: others fill it. Nothing is copied until there is "
                        "room",
                        settings->cache_dir, (long long)settings->cache_min_free_percent);
+    else if (!own->has_warmed)
+        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "Warming",
+                       "%llu of the files that are pinned or warmed have no copy yet; their opens "
+                       "go to EFS",
+                       (unsigned long long)(own->stats.pins.files - own->stats.pins.done -
+                                            own->stats.pins.failed));
     else
         conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_TRUE, "Ready", "%s", "");
 }
 
 /* ---- asking for the mount's root ---- */
 
+enum { WARM_LIST_MAX = 1024 * 1024 };
+
 struct root_call {
     struct mount_cache *own;
-    const char *path;
+    const char *path, *warm_path;
     struct cache_root root;
+    char *warm_list;
+    int warm_result;
 };
+
+static void free_root(void *arg)
+{
+    struct root_call *call = arg;
+    free(call->warm_list);
+    free(call);
+}
 
 static int run_root(void *arg)
 {
     struct root_call *call = arg;
-    return cache_fetch_root(call->path, &call->root);
+    int r = cache_fetch_root(call->path, &call->root);
+    if (r == 0 && *call->warm_path) /* it may lie on the mount */
+        call->warm_result =
+            fs_read_file(AT_FDCWD, call->warm_path, WARM_LIST_MAX, &call->warm_list, NULL);
+    return r;
 }
 
 static struct cache_options options_of(struct mount_cache *own, const struct cache_root *root)
@@ -74,7 +96,7 @@ static struct cache_options options_of(struct mount_cache *own, const struct cac
     };
 }
 
-static void open_cache(struct mount_cache *own, const struct cache_root *root);
+static void open_cache(struct mount_cache *own, struct root_call *root);
 
 static void root_done(void *arg, enum work_outcome outcome, int result)
 {
@@ -83,7 +105,7 @@ static void root_done(void *arg, enum work_outcome outcome, int result)
     own->keeper_busy = false;
     own->open_at_ms = clock_now_ms() + OPEN_RETRY_MS;
     if (outcome == WORK_DONE && result == 0)
-        open_cache(own, &call->root);
+        open_cache(own, call);
     else if (outcome == WORK_DONE)
         error_set_errno(&own->err, -result, "%s cannot be read", call->path);
 }
@@ -94,12 +116,16 @@ static void ask_root(struct mount_cache *own)
         .what = "looking at the root for the cache",
         .run = run_root,
         .done = root_done,
-        .release = free,
+        .release = free_root,
     };
     struct root_call *call = calloc(1, sizeof(*call));
     if (!call)
         return;
-    *call = (struct root_call){.own = own, .path = own->work->place.path};
+    *call = (struct root_call){
+        .own = own,
+        .path = own->work->place.path,
+        .warm_path = own->work->options.settings->cache_warm,
+    };
     if (work_pool_submit(own->fetchers, &job, call, CLOCK_NEVER) < 0)
         free(call);
     else
@@ -112,8 +138,26 @@ struct open_call {
     struct mount_cache *own;
     struct cache_options options;
     struct cache *old, *cache;
+    char *warm_list;
     struct error err;
 };
+
+static void free_open(void *arg)
+{
+    struct open_call *call = arg;
+    free(call->warm_list);
+    free(call);
+}
+
+/* A path a line; those of other mounts are not there. */
+static void warm(struct cache *cache, char *list)
+{
+    char *rest;
+    for (char *line = strtok_r(list, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (*line != '#')
+            cache_warm(cache, line, false);
+    }
+}
 
 /* All mounts are in the one list, so each writes the same. */
 static int write_mounts(const struct settings *settings, struct error *err)
@@ -142,6 +186,8 @@ static int run_open(void *arg)
     struct open_call *call = arg;
     cache_close(take_ptr(call->old));
     int r = cache_open(&call->options, &call->cache, &call->err);
+    if (r == 0 && call->warm_list)
+        warm(call->cache, call->warm_list);
     return r == 0 ? write_mounts(call->options.settings, &call->err) : r;
 }
 
@@ -166,20 +212,28 @@ static void open_done(void *arg, enum work_outcome outcome, int result)
     mount_cache_kick(own);
 }
 
-static void open_cache(struct mount_cache *own, const struct cache_root *root)
+static void open_cache(struct mount_cache *own, struct root_call *root)
 {
     static const struct job job = {
         .what = "opening the cache",
         .run = run_open,
         .done = open_done,
-        .release = free,
+        .release = free_open,
     };
     struct open_call *call = calloc(1, sizeof(*call));
     if (!call)
         return;
-    *call = (struct open_call){.own = own, .options = options_of(own, root), .old = own->cache};
+    if (root->warm_result < 0)
+        log_warn("cache.warm: %s cannot be read: %s", root->warm_path,
+                 error_name(-root->warm_result));
+    *call = (struct open_call){
+        .own = own,
+        .options = options_of(own, &root->root),
+        .old = own->cache,
+        .warm_list = take_ptr(root->warm_list),
+    };
     if (work_pool_submit(own->keeper, &job, call, CLOCK_NEVER) < 0) {
-        free(call);
+        free_open(call);
         return;
     }
     own->cache = NULL;
@@ -255,6 +309,11 @@ void mount_cache_view(const struct mount_cache *own, struct mount_cache_view *re
         .open_ms = own->is_open ? clock_now_ms() - own->opened_ms : 0,
         .own = &own->own,
     };
+}
+
+bool mount_cache_is_warming(const struct mount_cache *own)
+{
+    return !own->has_warmed;
 }
 
 int mount_cache_command(struct mount_cache *own, struct cache_command *command)

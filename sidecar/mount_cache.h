@@ -35,7 +35,7 @@ struct mount_cache_view {
     const struct own_calls *own; /* what it asked EFS since the sidecar started */
 };
 
-enum cache_command_kind { CACHE_COMMAND_EVICT, CACHE_COMMAND_WARM };
+enum cache_command_kind { CACHE_COMMAND_EVICT, CACHE_COMMAND_WARM, CACHE_COMMAND_PIN };
 
 /* Something to do for each path. done() is called once, in the loop; the command is the caller's
  * again then. */
@@ -54,6 +54,9 @@ int mount_cache_open(struct mount_work *work);
 void mount_cache_follow(struct mount_work *work);
 void mount_cache_count(struct mount_work *work); /* into the metrics */
 int mount_cache_close(struct mount_work *work, int64_t timeout_ms);
+
+/* Is what is pinned and warmed still to come for the first time? */
+bool mount_cache_is_warming(const struct mount_cache *own);
 
 void mount_cache_view(const struct mount_cache *own, struct mount_cache_view *ret_view);
 

@@ -102,7 +102,8 @@ static void obey(struct turn_call *call)
         for (size_t i = 0; i < command->n_paths; i++) {
             if (command->kind == CACHE_COMMAND_EVICT)
                 command->copies += cache_evict(call->cache, command->paths[i]);
-            else if (cache_want(call->cache, command->paths[i]) == 0)
+            else if (cache_warm(call->cache, command->paths[i],
+                                command->kind == CACHE_COMMAND_PIN) == 0)
                 command->copies++;
             else
                 command->refused++;
@@ -171,6 +172,7 @@ static void turn_done(void *arg, enum work_outcome outcome, int result)
     own->keeper_busy = false;
     tell_swept(own, &call->stats);
     own->stats = call->stats;
+    own->has_warmed |= own->stats.pins.complete;
     count_own(own);
     while ((job = TAILQ_FIRST(&call->taken))) {
         TAILQ_REMOVE(&call->taken, job, queue);

@@ -40,6 +40,7 @@ struct mount_cache {
     struct cache_stats stats;
     struct own_calls own;
     int64_t opened_ms;
+    bool has_warmed; /* what is pinned and warmed was all there once */
     uint64_t counted_looks, counted_fetches, counted_bytes, counted_reads;
 };
 
