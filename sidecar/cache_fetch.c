@@ -18,7 +18,7 @@
 #include "lib/share/change.h"
 #include "lib/test_hook.h"
 
-enum { CHUNK_BYTES = 1024 * 1024 };
+enum { CHUNK_BYTES = 1024 * 1024, NS_PER_S = 1000000000 };
 
 bool cache_identity_equal(const struct cache_identity *a, const struct cache_identity *b)
 {
@@ -190,6 +190,18 @@ static int give_rights(int fd, const struct cache_rights *rights)
     return fchmod(fd, mode) < 0 ? -errno : 0;
 }
 
+/* What a server of web pages tells its clients (Last-Modified, ETag) is the same in all tasks. */
+static int give_mtime(int fd, int64_t mtime_ns)
+{
+    int64_t s = mtime_ns / NS_PER_S, ns = mtime_ns % NS_PER_S;
+    if (ns < 0) { /* before 1970 */
+        s--;
+        ns += NS_PER_S;
+    }
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = s, .tv_nsec = ns}};
+    return futimens(fd, times) < 0 ? -errno : 0;
+}
+
 /* The file that is open is the one that was expected, before, and still has the name, after. */
 static int copy_checked(const struct cache_source *source, int parent_fd, const char *name,
                         const struct cache_identity *expected, int to, const atomic_bool *stop,
@@ -223,6 +235,8 @@ static int fill(const struct cache_source *source, int parent_fd, const char *na
     int r = copy_checked(source, parent_fd, name, expected, to, stop, sight);
     if (r == 0)
         r = give_rights(to, &sight->rights);
+    if (r == 0)
+        r = give_mtime(to, expected->mtime_ns);
     if (r == 0 && fsync(to) < 0)
         r = -errno;
     test_hook_step("fill", 6);

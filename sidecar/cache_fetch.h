@@ -14,8 +14,8 @@
  *     r = cache_fetch_list(&source, "a", &names, &bytes);      // what is in a directory
  *
  * No symbolic link is followed, no other mount is entered. No descriptor, mapping or link to the
- * source is left. The copy has its final permissions and is on the disk (fsync); after a failure
- * there is none.
+ * source is left. The copy has its final permissions, the source's time of modification, and is on
+ * the disk (fsync); after a failure there is none.
  *
  * Results: -ESTALE it changed meanwhile, -EACCES see cache_rights.h, -EMEDIUMTYPE it is no regular
  * file, -EXDEV the mount is another one, -ECANCELED stop was set, -ENOSPC or -EDQUOT on the cache

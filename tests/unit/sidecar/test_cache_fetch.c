@@ -78,6 +78,14 @@ static bool has_copy(void)
     return faccessat(tmp_fd, "copy", F_OK, 0) == 0;
 }
 
+static void set_mtime(const char *path, time_t seconds)
+{
+    char full[128];
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = seconds, .tv_nsec = 5000}};
+    snprintf(full, sizeof(full), "%s/%s", share, path);
+    assert_int_equal(utimensat(AT_FDCWD, full, times, 0), 0);
+}
+
 static void test_sizes(void **state)
 {
     static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 1048576, 1048577, 3000000};
@@ -90,6 +98,7 @@ static void test_sizes(void **state)
         size_t length;
         struct stat now;
         put("a/b", data, sizes[i]);
+        set_mtime("a/b", i == 0 ? -1 : 1000000000 + (time_t)i);
         assert_int_equal(look_and_copy("a/b", &sight), 0);
         assert_int_equal(sight.identity.size, sizes[i]);
         assert_int_equal(fs_read_file(tmp_fd, "copy", 4000000, &got, &length), 0);
@@ -97,6 +106,8 @@ static void test_sizes(void **state)
         assert_memory_equal(got, data, length);
         assert_int_equal(fstatat(tmp_fd, "copy", &now, 0), 0);
         assert_int_equal(now.st_mode & 07777, 0444);
+        assert_int_equal(now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec,
+                         sight.identity.mtime_ns);
         free(got);
         unlinkat(tmp_fd, "copy", 0);
     }
