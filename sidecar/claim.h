@@ -1,6 +1,6 @@
 /*
- * claim: the parts of claims.h: queues, claimers, claims. For claim_queue.c, claim_calls.c and
- * claims.c only.
+ * claim: the parts of claims.h: queues, claimers, claims. For claim_queue.c, claim_calls.c,
+ * claim_held.c and claims.c only.
  *
  * A queue is a directory and a pattern. It lists what is there when somebody wants something and
  * nothing is known any more, and takes as many as are wanted, one call at a time:
@@ -118,15 +118,21 @@ void claim_queue_retire(struct claim_queue *queue); /* its number */
 /* What follows from the end of a call. */
 void claim_queue_listed(struct claim_queue *queue, const struct error *err);
 void claim_queue_took(struct claim_queue *queue, const struct claim_candidate *candidate);
-void claim_queue_failed(struct claim_queue *queue, const struct error *err);
+void claim_queue_failed(struct claim_queue *queue, const struct error *err); /* NULL: heals */
 
 /* claims.c */
+void claims_view_of(const struct claim *claim, struct claim_view *ret_view);
+
+/* claim_held.c */
 bool claims_is_valid(const struct claims *claims, int64_t now_ms); /* and can be said so */
 void claims_arm(struct claims *claims);
-void claims_view_of(const struct claim *claim, struct claim_view *ret_view);
 bool claims_holds(const struct claims *claims, const struct claim_queue *queue,
                   const struct claim_candidate *candidate);
 void claims_end_claimer(struct claimer *claimer, enum claimer_end end, const struct error *err);
+void claims_leave(struct claim *claim);       /* its claimer has nothing to do with it any more */
+void claims_abandon(struct claimer *claimer); /* all of them: kept until nobody works on them */
+void claims_tell_lost(struct claims *claims, const struct error *err);
+void claims_drop_all(struct claims *claims, const struct error *err);
 void claims_finished(struct claim *claim, int r, enum claim_fate fate, const struct error *err);
 
 /* claim_calls.c: start a call. 0, or -errno: try again later. */

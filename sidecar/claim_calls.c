@@ -228,10 +228,10 @@ static void take_ended(struct claim_call *call, int result)
     if (result == 0)
         return;
     if (call->own_gone)
-        forget_own(call->claims);
+        forget_own(call->claims); /* and make it anew */
     else
         claim_queue_retire(queue); /* whatever that call may still do */
-    claim_queue_failed(queue, &call->err);
+    claim_queue_failed(queue, call->own_gone ? NULL : &call->err);
 }
 
 static const struct call_kind take_kind = {JOB("claiming files", take_run), take_ended};

@@ -188,7 +188,7 @@ int claim_file_open_queue(const struct place *place, const char *queue, bool mak
     int r = place_open_root(place, &root_fd, err);
     if (r < 0)
         return r;
-    r = fs_open_beneath(root_fd, queue, O_RDONLY | O_DIRECTORY, 0, ret_fd);
+    r = fs_open_beneath(root_fd, queue, O_PATH | O_DIRECTORY, 0, ret_fd);
     if (r == -ENOENT && make)
         return place_make_dir(place, root_fd, queue, LAYOUT_DIR_MODE, ret_fd, err);
     if (r < 0)

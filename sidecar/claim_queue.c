@@ -204,7 +204,7 @@ void claim_queue_failed(struct claim_queue *queue, const struct error *err)
 {
     struct claimer *claimer = TAILQ_FIRST(&queue->claimers);
     queue->pause_ms = clock_now_ms() + PAUSE_MS;
-    for (struct claimer *next; claimer; claimer = next) {
+    for (struct claimer *next; claimer && err; claimer = next) {
         next = TAILQ_NEXT(claimer, link);
         if (claimer->out == 0)
             claims_end_claimer(claimer, CLAIMER_ERROR, err);
