@@ -130,8 +130,8 @@ static const struct held_ops held_ops = {.event = on_event};
 static int tell(struct worker *w, const char *word, struct error *err)
 {
     char target[128];
-    const char *text;
-    size_t length;
+    const char *text = "";
+    size_t length = 0;
     _cleanup_client_ struct client *client = NULL;
     snprintf(target, sizeof(target), "/v1/claims/%s/%s", w->id, word);
     int r = client_post(w->call->socket_path, target, WORD_MS, &client, err);
@@ -281,7 +281,7 @@ static int supervise(const pid_t workers[], int n, const sigset_t *set)
         if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL)
             for (int i = 0; i < n; i++)
                 kill(workers[i], number);
-        for (pid_t pid; left > 0 && (pid = waitpid(-1, &status, WNOHANG)) > 0; left--)
+        for (; left > 0 && waitpid(-1, &status, WNOHANG) > 0; left--)
             code = worse(code, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
     }
     return code;

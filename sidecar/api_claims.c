@@ -210,7 +210,7 @@ static void serve_request(const struct api_sources *from, struct http_request *r
                                         "wait_ms", "max_attempts", "mount", NULL};
     static const struct http_stream_ops ops = {.drained = on_drained, .closed = on_closed};
     struct http_query query;
-    struct claim_request wanted;
+    struct claim_request wanted = {.queue = ""};
     struct error err = {0};
     struct claims *claims = NULL;
     const char *mount = NULL;
@@ -225,13 +225,14 @@ static void serve_request(const struct api_sources *from, struct http_request *r
     _cleanup_free_ struct stream *stream = calloc(1, sizeof(*stream));
     if (r == 0 && !stream)
         r = error_set(&err, ENOMEM, "no memory");
+    if (stream)
+        stream->mount = mount;
     if (r == 0)
         r = claims_request(claims, &wanted, &client_ops, stream, &stream->claimer, &err);
     if (r < 0) {
         refuse(request, r, &err);
         return;
     }
-    stream->mount = mount;
     struct stream *kept = take_ptr(stream); /* belongs to the connection and the claimer now */
     http_stream_begin(request, "application/x-ndjson", &ops, kept, &kept->http);
 }

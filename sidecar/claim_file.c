@@ -50,8 +50,8 @@ static int parse_head(const char *name, char separator, int64_t max, int64_t *re
 
 int claim_file_parse_owner(const char *name, struct owner *owner)
 {
-    int64_t slot, epoch;
-    const char *rest;
+    int64_t slot = 0, epoch = 0;
+    const char *rest = "";
     int r = parse_head(name, '-', UINT16_MAX, &slot, &rest);
     if (r == 0)
         r = parse_i64(rest, 1, UINT32_MAX, &epoch);
@@ -64,8 +64,8 @@ int claim_file_parse_owner(const char *name, struct owner *owner)
 
 int claim_file_parse_part(const char *name, struct claim_part *ret_part)
 {
-    int64_t k, attempts;
-    const char *rest;
+    int64_t k = 0, attempts = 0;
+    const char *rest = "";
     int r = parse_head(name, '.', INT64_MAX, &k, &rest);
     if (r == 0)
         r = parse_i64(rest, 0, CLAIM_ATTEMPTS_MAX, &attempts);
@@ -77,8 +77,8 @@ int claim_file_parse_part(const char *name, struct claim_part *ret_part)
 
 int claim_file_parse_queue(const char *name, uint64_t *ret_k)
 {
-    int64_t k;
-    const char *rest;
+    int64_t k = 0;
+    const char *rest = "";
     if (parse_head(name, '.', INT64_MAX, &k, &rest) < 0 || strcmp(rest, QUEUE_SUFFIX) != 0)
         return -EINVAL;
     *ret_k = (uint64_t)k;
@@ -87,8 +87,8 @@ int claim_file_parse_queue(const char *name, uint64_t *ret_k)
 
 int claim_file_parse_retry(const char *name, unsigned *ret_attempts)
 {
-    int64_t attempts;
-    const char *rest;
+    int64_t attempts = 0;
+    const char *rest = "";
     if (parse_head(name, '.', CLAIM_ATTEMPTS_MAX, &attempts, &rest) < 0 || !*rest)
         return -EINVAL;
     *ret_attempts = (unsigned)attempts;

@@ -34,7 +34,7 @@ static int compare(const void *a, const void *b)
 static void keep_oldest(struct claim_window *window)
 {
     if (window->n > 1)
-        qsort(window->all, window->n, sizeof(*window->all), compare);
+        qsort(window->all, window->n, sizeof(struct claim_candidate *), compare);
     while (window->n > CLAIM_WINDOW_MAX)
         free(window->all[--window->n]);
 }
