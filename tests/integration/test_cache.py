@@ -272,6 +272,21 @@ def spoiled(root):
         check(s.process.poll() is None, s.log())
 
 
+def replaced(root):
+    """the mount is another one now, with the same names: its cache begins anew"""
+    with CacheSidecar(root) as s, App(s.cache_dir) as app:
+        versions = {s.at(f"f{i}"): 1 for i in range(5)}
+        for version in 1, 2:
+            for path in versions:
+                put(path, version)
+                versions[path] = version
+            s.wait_cache()
+            app.warm(versions)
+            if version == 1:
+                os.rename(s.share, s.share + ".old")
+        check(app.check(versions) == 5 and "its cache begins anew" in s.log(), s.log())
+
+
 def no_place(root):
     """a directory that cannot be made is a condition that says so, not an end"""
     with CacheSidecar(root, cache_dir="/proc/version/cache") as s:
@@ -286,4 +301,4 @@ if __name__ == "__main__":
         flags = "-m" if os.geteuid() == 0 else "-rm"
         os.environ["CACHE_TEST_MOUNTS"] = str(os.getpid())  # exec keeps the pid
         os.execvp("unshare", ["unshare", flags, sys.executable, *sys.argv])
-    run(modes, commands, rights, cap, full_disk, killed, old_tree, spoiled, no_place)
+    run(modes, commands, rights, cap, full_disk, killed, old_tree, spoiled, replaced, no_place)
