@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/fs.h"
 #include "lib/share/layout.h"
 
 enum { CHUNK_BYTES = 1024 * 1024 };
@@ -36,20 +37,6 @@ static int open_stage(const char *task_dir, int *ret_fd)
     return 0;
 }
 
-static int write_all(int fd, const char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, data, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 static int copy(int from, int to)
 {
     _cleanup_free_ char *chunk = malloc(CHUNK_BYTES);
@@ -61,7 +48,7 @@ static int copy(int from, int to)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : 0;
-        int r = write_all(to, chunk, (size_t)n);
+        int r = fs_write_all(to, chunk, (size_t)n);
         if (r < 0)
             return r;
     }

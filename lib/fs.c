@@ -152,8 +152,9 @@ int fs_mkdir_beneath(int dir_fd, const char *path, mode_t mode, int *ret_fd)
     return 0;
 }
 
-static int write_all(int fd, const char *data, size_t length)
+int fs_write_all(int fd, const void *buffer, size_t length)
 {
+    const char *data = buffer;
     while (length > 0) {
         ssize_t n = write(fd, data, length);
         if (n < 0 && errno == EINTR)
@@ -180,7 +181,7 @@ int fs_write_atomic(int dir_fd, const char *name, const void *data, size_t lengt
         openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return -errno;
-    r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, data, length);
+    r = fchmod(fd, mode) < 0 ? -errno : fs_write_all(fd, data, length);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)

@@ -37,6 +37,9 @@ int fs_mkdir_beneath(int dir_fd, const char *path, mode_t mode, int *ret_fd);
  * content, whole. */
 int fs_write_atomic(int dir_fd, const char *name, const void *data, size_t length, mode_t mode);
 
+/* All of it, also when write(2) takes it in pieces. */
+int fs_write_all(int fd, const void *buffer, size_t length);
+
 /* The whole file as a NUL-terminated string; -EFBIG when it has more than max_length bytes. */
 int fs_read_file(int dir_fd, const char *path, size_t max_length, char **ret_text,
                  size_t *ret_length);

@@ -127,20 +127,6 @@ int cache_fetch_look(const struct cache_source *source, const char *path,
 
 /* ---- the copy ---- */
 
-static int write_all(int fd, const char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, data, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 static int copy_chunks(int from, int to, uint64_t size, char *buffer, size_t buffer_bytes,
                        const atomic_bool *stop)
 {
@@ -154,7 +140,7 @@ static int copy_chunks(int from, int to, uint64_t size, char *buffer, size_t buf
             return n < 0 ? -errno : -ESTALE; /* it is shorter now */
         if ((uint64_t)n > size - done)
             return -ESTALE;
-        int r = write_all(to, buffer, (size_t)n);
+        int r = fs_write_all(to, buffer, (size_t)n);
         if (r < 0)
             return r;
         done += (uint64_t)n;

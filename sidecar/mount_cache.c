@@ -328,22 +328,6 @@ int mount_cache_command(struct mount_cache *own, struct cache_command *command)
 
 /* ---- open and close ---- */
 
-static void on_pool(evutil_socket_t fd, short what, void *arg)
-{
-    work_pool_dispatch(arg);
-}
-
-static int open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
-                     struct work_pool **ret_pool, struct event **ret_event)
-{
-    int r = work_pool_open(work->name, n_threads, queue_max, ret_pool);
-    if (r < 0)
-        return r;
-    *ret_event = event_new(work->options.base, work_pool_fd(*ret_pool), EV_READ | EV_PERSIST,
-                           on_pool, *ret_pool);
-    return *ret_event && event_add(*ret_event, NULL) == 0 ? 0 : -ENOMEM;
-}
-
 int mount_cache_open(struct mount_work *work)
 {
     struct error err;
@@ -364,10 +348,10 @@ int mount_cache_open(struct mount_work *work)
     if (r == 0 && !own->timer)
         r = -ENOMEM;
     if (r == 0)
-        r = open_pool(work, 1, KEEPER_QUEUE, &own->keeper, &own->keeper_event);
+        r = mount_work_open_own_pool(work, 1, KEEPER_QUEUE, &own->keeper, &own->keeper_event);
     if (r == 0)
-        r = open_pool(work, FETCH_THREADS, CACHE_FETCHES_MAX + 1, &own->fetchers,
-                      &own->fetchers_event);
+        r = mount_work_open_own_pool(work, FETCH_THREADS, CACHE_FETCHES_MAX + 1, &own->fetchers,
+                                     &own->fetchers_event);
     return r;
 }
 

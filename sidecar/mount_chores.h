@@ -77,6 +77,10 @@ struct mount_work {
 int mount_work_open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
                          struct work_pool **ret_pool, struct event **ret_event);
 
+/* The same for a part that follows its own calls only: the work is not told of their ends. */
+int mount_work_open_own_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
+                             struct work_pool **ret_pool, struct event **ret_event);
+
 /* Plan the first ones. */
 void mount_chores_init(struct mount_work *work);
 

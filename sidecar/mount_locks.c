@@ -22,22 +22,6 @@ struct mount_locks {
     struct locks *locks;
 };
 
-static void on_pool(evutil_socket_t fd, short what, void *arg)
-{
-    work_pool_dispatch(arg);
-}
-
-static int open_pool(struct mount_work *work, unsigned n_threads, struct work_pool **ret_pool,
-                     struct event **ret_event)
-{
-    int r = work_pool_open(work->name, n_threads, QUEUE, ret_pool);
-    if (r < 0)
-        return r;
-    *ret_event = event_new(work->options.base, work_pool_fd(*ret_pool), EV_READ | EV_PERSIST,
-                           on_pool, *ret_pool);
-    return *ret_event && event_add(*ret_event, NULL) == 0 ? 0 : -ENOMEM;
-}
-
 /* It only shortens the peers' wait: nobody waits for the answer. */
 static void told(void *arg, int result, uint64_t sequence) {}
 
@@ -63,9 +47,9 @@ int mount_locks_open(struct mount_work *work)
     if (!own)
         return -ENOMEM;
     work->mount_locks = own;
-    int r = open_pool(work, CALL_THREADS, &own->calls, &own->calls_event);
+    int r = mount_work_open_own_pool(work, CALL_THREADS, QUEUE, &own->calls, &own->calls_event);
     if (r == 0)
-        r = open_pool(work, PROOF_THREADS, &own->proofs, &own->proofs_event);
+        r = mount_work_open_own_pool(work, PROOF_THREADS, QUEUE, &own->proofs, &own->proofs_event);
     if (r < 0)
         return r;
     const struct locks_options options = {

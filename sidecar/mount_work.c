@@ -128,6 +128,11 @@ void mount_work_tick(struct mount_work *work)
     count(work);
 }
 
+static void on_own_pool(evutil_socket_t fd, short what, void *arg)
+{
+    work_pool_dispatch(arg);
+}
+
 static void on_pool(evutil_socket_t fd, short what, void *arg)
 {
     struct mount_work *work = arg;
@@ -178,15 +183,29 @@ void mount_work_relist(struct mount_work *work, struct mountinfo *table)
 
 /* ---- opening and closing ---- */
 
-int mount_work_open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
-                         struct work_pool **ret_pool, struct event **ret_event)
+static int open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
+                     event_callback_fn on_ready, struct work_pool **ret_pool,
+                     struct event **ret_event)
 {
     int r = work_pool_open(work->name, n_threads, queue_max, ret_pool);
     if (r < 0)
         return r;
+    void *arg = on_ready == on_pool ? (void *)work : (void *)*ret_pool;
     *ret_event =
-        event_new(work->options.base, work_pool_fd(*ret_pool), EV_READ | EV_PERSIST, on_pool, work);
+        event_new(work->options.base, work_pool_fd(*ret_pool), EV_READ | EV_PERSIST, on_ready, arg);
     return *ret_event && event_add(*ret_event, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+int mount_work_open_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
+                         struct work_pool **ret_pool, struct event **ret_event)
+{
+    return open_pool(work, n_threads, queue_max, on_pool, ret_pool, ret_event);
+}
+
+int mount_work_open_own_pool(struct mount_work *work, unsigned n_threads, unsigned queue_max,
+                             struct work_pool **ret_pool, struct event **ret_event)
+{
+    return open_pool(work, n_threads, queue_max, on_own_pool, ret_pool, ret_event);
 }
 
 static int open_parts(struct mount_work *work)
