@@ -204,7 +204,7 @@ int publish_file_prepare(struct publish_file *file)
     file->inode = now.stx_ino;
     file->device_major = now.stx_dev_major;
     file->device_minor = now.stx_dev_minor;
-    file->has_links = now.stx_nlink > 1;
+    file->links = now.stx_nlink;
     STEP(3);
     r = set_mode(file, fd, &now);
     STEP(4);
@@ -304,7 +304,7 @@ static int end_put(struct publish_file *file, const struct spot *from, const str
 
 static int put_by_rename(struct publish_file *file, const struct spot *from, const struct spot *to)
 {
-    bool is_there = file->has_links && look(file, to) == IS_OURS;
+    bool is_there = file->links > 1 && look(file, to) == IS_OURS;
     int r = decide(file);
     if (r < 0)
         return r;
@@ -316,8 +316,22 @@ static int put_by_rename(struct publish_file *file, const struct spot *from, con
     return sight == IS_OURS ? end_put(file, NULL, to, r < 0) : fail_put(file, r, sight);
 }
 
+/* A sidecar that died may have linked it before: who took it from its place would not be the only
+ * one that works on it. */
+static bool is_elsewhere(struct publish_file *file, const struct spot *to)
+{
+    return file->links == 2 && look(file, to) == IS_MISSING &&
+           !test_hook_omits("second_name_check");
+}
+
 static int put_by_link(struct publish_file *file, const struct spot *from, const struct spot *to)
 {
+    if (is_elsewhere(file, to))
+        return error_set(
+            &file->err, EEXIST,
+            "%s on %s has a second name: it was published before and has been taken "
+            "from its place since, or somebody linked it; remove it, or publish a copy",
+            file->from, file->place->path);
     int r = decide(file);
     if (r < 0)
         return r;
@@ -372,7 +386,7 @@ static int rename_staged(struct publish_file *file, const struct spot *staged,
 static int put_staged(struct publish_file *file, const struct spot *staged, const struct spot *from,
                       const struct spot *to)
 {
-    bool looks = (!file->replace && !test_hook_omits("no_replace_check")) || file->has_links;
+    bool looks = (!file->replace && !test_hook_omits("no_replace_check")) || file->links > 1;
     enum sight sight = looks ? look(file, to) : IS_MISSING;
     STEP(6);
     int r = decide(file);

@@ -49,7 +49,7 @@ struct publish_file {
     uint64_t inode, size;
     uint32_t device_major, device_minor;
     int64_t mtime_ns, ctime_ns;
-    bool has_links; /* it has other names, perhaps the one that is wanted */
+    uint32_t links; /* names that it has, one perhaps the one that is wanted */
     bool has_digest;
     bool published;            /* err may have a warning all the same */
     bool unknown, left_staged; /* is it? or may it still be? is what was staged still there? */

@@ -49,6 +49,7 @@ enum {
     READ_MS = 1000,
     FOLLOW_MS = 30,
     KILL_MS_MAX = 60,
+    PUBLISH_EXISTS = 73,
 };
 
 static const char part[] = ".part";
@@ -185,8 +186,9 @@ static void publish(const char *dir, const char *queue, const char *name)
     snprintf(from, sizeof(from), "%s/%s%s", dir, name, part);
     snprintf(to, sizeof(to), "%s/%s", queue, name);
     char *argv[] = {efsctl, verb, mkdir, from, to, NULL};
-    while (run(argv) != 0) {
-        nap(RETRY_MS);
+    for (int status; (status = run(argv)) != 0; nap(RETRY_MS)) {
+        if (WIFEXITED(status) && WEXITSTATUS(status) == PUBLISH_EXISTS)
+            unlink(from); /* names are used once: it is ours */
         if (!is_there(from))
             return;
     }

@@ -35,6 +35,23 @@ def no_replace_check(chaos):
         one(member, "q-same", "efsctl lock name --")
 
 
+def second_name_check(chaos):
+    """A sidecar dies when it has put the file in its place and not yet removed the old name: the app publishes it once more."""
+    a, b = chaos.members
+    b.processor().supervise()
+    before, env, chaos.env = a.sidecar, chaos.env, dict(chaos.env or {}, EFS_SIDECAR_KILL_AT="publish.8")
+    a.signal_sidecar("KILL")
+    chaos.until(lambda: a.sidecar is not before, 10, "it is started again")
+    chaos.env = env
+    chaos.until(a.gives_out_locks, 60, "the one that will die at that step gives out locks")
+    app = a.host.spawn(["queuework", "one", "s-again", a.dir, UPLOADS])
+    chaos.until(lambda: runs(chaos, "s-again"), 60, "it is being processed")
+    b.signal_all("STOP", "queuework-run")
+    chaos.until(lambda: app.poll() is not None, 60, "the app has published it once more, or was told that it need not")
+    chaos.pause(2)
+    b.signal_all("CONT", "queuework-run")
+
+
 def taken_over(chaos, fault):
     a, b = chaos.members
     begin(chaos, a)
@@ -47,7 +64,11 @@ def begin(chaos, member):
     """It is being processed there, by the only claimer."""
     one(member, ENDLESS)
     member.processor().supervise()
-    chaos.until(lambda: any(run.name == ENDLESS for run in chaos.history.history.runs.values()), 30, f"{ENDLESS} is being processed")
+    chaos.until(lambda: runs(chaos, ENDLESS), 30, f"{ENDLESS} is being processed")
+
+
+def runs(chaos, name):
+    return any(run.name == name for run in chaos.history.history.runs.values())
 
 
 def one(member, name, under=""):
@@ -55,7 +76,7 @@ def one(member, name, under=""):
 
 
 CASES = {reap_fence: "two commands at once", keep_after_close: "two commands at once", claim_dir_removal: "/.claims: ",
-         slot_proof: "past the end of its lock", no_replace_check: "was published 2 times"}
+         second_name_check: "two commands at once", slot_proof: "past the end of its lock", no_replace_check: "was published 2 times"}
 
 
 def prepare(cluster, omit):

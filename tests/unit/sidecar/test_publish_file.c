@@ -147,6 +147,19 @@ static void test_again(void **state)
     }
 }
 
+/* It was put in its place by a sidecar that died, and somebody took it from there. */
+static void test_taken_since(void **state)
+{
+    (void)state;
+    put_file("new", "new");
+    assert_int_equal(link(at("new"), at("in/claimed")), 0);
+    struct publish_file file = wanted("new", "in/a");
+    assert_int_equal(publish(&file), -EEXIST);
+    assert_non_null(strstr(file.err.text, "has a second name"));
+    assert_false(exists("in/a"));
+    assert_true(exists("new"));
+}
+
 static void test_under_lock(void **state)
 {
     put_file("new", "new");
@@ -273,10 +286,10 @@ static void test_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_no_replace),  TEST(test_replace),       TEST(test_again),
-        TEST(test_under_lock),  TEST(test_time_is_up),    TEST(test_cancelled),
-        TEST(test_directories), TEST(test_planted_links), TEST(test_what_is_no_file),
-        TEST(test_checked),     TEST(test_large),
+        TEST(test_no_replace),      TEST(test_replace),     TEST(test_again),
+        TEST(test_taken_since),     TEST(test_under_lock),  TEST(test_time_is_up),
+        TEST(test_cancelled),       TEST(test_directories), TEST(test_planted_links),
+        TEST(test_what_is_no_file), TEST(test_checked),     TEST(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
