@@ -112,7 +112,7 @@ class Member(chaos.Member):
 
     def signal_all(self, name, comm):
         """efsctl is who claims, one process for each file at once, and publishes; efsctl-guard, queuework-run."""
-        self.host.run(["pkill", f"-{name}", "-x", comm], check=False)
+        self.host.run(["pkill", f"-{name}", "-x", comm], timeout=60, check=False)  # slow while the machine is busy
 
     def stop_writers(self):
         for app in self.writers:
