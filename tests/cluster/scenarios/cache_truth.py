@@ -9,7 +9,7 @@ from harness.sidecar import Sidecar
 HOSTS = 2
 DEADLINE_S = 400
 
-FILES, BLOCKS, BOUND_S = 100, 8, 4
+FILES, BLOCKS, BOUND_S = 80, 8, 4
 DIRS = "b", "p", "v"  # bounded, pinned and bounded, validate
 REWRITES = 1000
 CACHE = "/run/cache"
@@ -192,7 +192,9 @@ def faults(truth, reader, writer):
 
 
 def published(truth, reader):
-    """The next open after the event is new."""
+    """The next open after the event is new, and a program that watches the mirror is told."""
+    mirror = truth.host.spawn(f"exec inotifywait -m -e moved_to --format=%f {CACHE}/mnt-data/p")
+    mirror.wait_output("Watches established", 30)
     seen = reader.changes("?op=publish")
     truth.version += 1
     for d in DIRS:
@@ -200,6 +202,8 @@ def published(truth, reader):
                         COMMON + "sys.stdout.buffer.write(content(int(sys.argv[1])))", str(truth.version), f"{d}/7"], timeout=30)
         seen.wait_output(f'"{d}/7"', 30)
         check(truth.version in truth.read()[2][d], f"{d}/7 is old after its event")
+    mirror.wait_output("^7$", 30)
+    equal("the mirror's file", truth.host.run(["cmp", f"{CACHE}/mnt-data/p/7", "/mnt/data/p/7"]).rc, 0)
 
 
 def run(cluster):
