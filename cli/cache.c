@@ -167,7 +167,7 @@ static int judge(const json_t *warming)
 static int wait_complete(const struct command_call *call)
 {
     bool on_terminal = isatty(STDOUT_FILENO);
-    for (int64_t told_ms = 0;; usleep(POLL_MS * 1000)) {
+    for (int64_t told_ms = clock_now_ms();; usleep(POLL_MS * 1000)) {
         _cleanup_client_ struct client *client = NULL;
         _cleanup_json_ json_t *root = NULL;
         int code = get_cache(call, &client, &root, NULL);
