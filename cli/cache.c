@@ -79,10 +79,10 @@ static void print_mount(const json_t *mount)
            text_size(field_integer(mount, "size"), size),
            json_is_true(json_object_get(mount, "ready")) ? "" : ", not ready");
     printf("  %lld hits, %lld copies made, %lld evicted, %lld changed; EFS was asked %lld times, "
-           "$%.2f a month\n",
+           "$%.4f so far\n",
            field_integer(opens, "hits"), field_integer(mount, "fetches"),
            field_integer(mount, "evictions"), field_integer(mount, "invalidations"),
-           field_integer(cost, "calls"), json_real_value(json_object_get(cost, "dollars_month")));
+           field_integer(cost, "calls"), json_real_value(json_object_get(cost, "dollars")));
     if (field_integer(warming, "files") > 0)
         printf("  pinned and warmed: %lld files, %lld there, %lld failed\n",
                field_integer(warming, "files"), field_integer(warming, "done"),
