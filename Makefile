@@ -196,6 +196,9 @@ cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (
 	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/$(if $(CLUSTER_ARGS),run,all) --build $(BUILD) $(CLUSTER_ARGS)
 	$(Q)$(if $(CLUSTER_ARGS),,BUILD=$(BUILD) tests/as-root tests/cluster/selftest --build $(BUILD))
 
+cluster-long: ## the scenarios that take minutes as well
+	$(Q)LONG=1 $(MAKE) --no-print-directory cluster
+
 cluster-tools: $(CLUSTER_TOOLS)
 
 # To prove that the checkers notice what is left out, and to kill between two steps.

@@ -5,6 +5,7 @@ from harness.queuechaos import UPLOADS, Chaos
 
 HOSTS = 2
 DEADLINE_S = 600
+LONG = True
 ENDLESS = "v-endless"
 
 

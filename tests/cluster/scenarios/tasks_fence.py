@@ -9,6 +9,7 @@ from harness.sidecar import Sidecar
 
 HOSTS = 1
 DEADLINE_S = 180
+LONG = True
 FENCE_S = 40  # more than twice the time until a member clears up for the first time
 OPTIONS = f"--lease-fence={FENCE_S}s --lock-proof-interval=3s"
 
