@@ -38,6 +38,12 @@ def serve(cluster, host, turns, env=None):
     return best
 
 
+def told_hits(sidecar):
+    """How many, when they are enough. The sidecar counts now and then."""
+    hits = sidecar.get("/v1/cache").body["mounts"][0]["opens"]["hits"]
+    return hits if hits >= 0.9 * FILES * 30 else None
+
+
 def run(cluster):
     host = cluster.host(1)
     host.mount()
@@ -52,7 +58,7 @@ def run(cluster):
         host.run("efsctl cache warm app", timeout=60)
         shim = {"LD_PRELOAD": f"{cluster.build}/libefscache.so", "EFS_CACHE_DIR": CACHE}
         rate = serve(cluster, host, 10, shim)
-        hits = sidecar.get("/v1/cache").body["mounts"][0]["opens"]["hits"]
+        hits = cluster.wait_until(lambda: told_hits(sidecar), 20, f"{mode}: at least nine of ten opens are hits")
         cluster.log(f"bench: {mode}: {rate:.2f} requests a second, {rate / plain:.1f} times as many; {hits} hits")
-        check(hits >= 0.9 * FILES * 30 and rate > plain, f"{mode}: {hits} hits, {rate:.2f} beside {plain:.2f}")
+        check(rate > plain, f"{mode}: {rate:.2f} requests a second, {plain:.2f} without")
         sidecar.stop(15)

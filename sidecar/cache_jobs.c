@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "sidecar/change_filter.h"
 
 enum { BUCKETS = 1024 };
 
@@ -111,20 +112,13 @@ void cache_job_poison(struct cache_job *job)
     atomic_store(&job->stop, true);
 }
 
-static bool is_under(const char *path, const char *above)
-{
-    size_t length = strlen(above);
-    return length == 0 ||
-           (strncmp(path, above, length) == 0 && (path[length] == '\0' || path[length] == '/'));
-}
-
 void cache_jobs_poison_under(struct cache_jobs *jobs, const char *path)
 {
     struct cache_job *job;
     for (size_t i = 0; jobs->n > 0 && i < BUCKETS; i++)
         LIST_FOREACH(job, &jobs->buckets[i], same_bucket)
         {
-            if (is_under(job->path, path))
+            if (change_path_under(job->path, path))
                 cache_job_poison(job);
         }
 }

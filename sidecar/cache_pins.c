@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "lib/fs.h"
+#include "sidecar/change_filter.h"
 
 enum { RETRY_MS = 3000, RETRIES_MAX = 5, BUCKETS_MAX = 65536, QUIET_MS = 2000 };
 
@@ -221,17 +222,10 @@ static void want(struct cache_pins *pins, const char *path, bool is_dir, bool pi
 
 /* ---- what is pinned ---- */
 
-static bool is_under(const char *path, const char *above)
-{
-    size_t length = strlen(above);
-    return length == 0 ||
-           (strncmp(path, above, length) == 0 && (path[length] == '\0' || path[length] == '/'));
-}
-
 bool cache_pins_has(const struct cache_pins *pins, const char *path)
 {
     for (size_t i = 0; i < pins->n_roots; i++)
-        if (is_under(path, pins->roots[i]))
+        if (change_path_under(path, pins->roots[i]))
             return true;
     return false;
 }
