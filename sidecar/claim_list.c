@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,9 @@ enum {
     REST_FIRST_MS = 1000,
     REST_MOST_MS = 60 * 1000,
     EMPTY_FOR_MS = 60 * 1000, /* then whoever made it is not about to fill it */
+    SLOW_US = 300,            /* the server was asked */
+    SLOW_IN_A_ROW = 8,
+    SLOW_MAX = 256,
 };
 
 int64_t claim_list_rest_ms(unsigned attempts)
@@ -36,28 +40,48 @@ static int64_t nanoseconds(const struct statx_timestamp *time)
     return time->tv_sec * INT64_C(1000000000) + time->tv_nsec;
 }
 
-/* Found by READDIRPLUS a moment ago: the client answers from memory. */
-static bool is_file(int dir_fd, const char *name, int64_t *ret_mtime_ns)
+/* Found by READDIRPLUS a moment ago: the client answers from memory. But where others change the
+ * directory meanwhile it asks the server for each name: then the rest has to do without. */
+static int find_mtime(struct claim_listing *listing, int dir_fd, const char *name,
+                      int64_t *ret_mtime_ns)
 {
     struct statx now;
+    if (listing->slow_in_a_row >= SLOW_IN_A_ROW || listing->slow >= SLOW_MAX)
+        return -EAGAIN;
+    int64_t began_us = clock_now_us();
     if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MTIME,
-              &now) < 0 ||
-        !S_ISREG(now.stx_mode))
-        return false;
+              &now) < 0)
+        return -errno;
+    bool slow = clock_now_us() - began_us >= SLOW_US;
+    listing->slow += slow;
+    listing->slow_in_a_row = slow ? listing->slow_in_a_row + 1 : 0;
+    if (!S_ISREG(now.stx_mode))
+        return -EINVAL;
     *ret_mtime_ns = nanoseconds(&now.stx_mtime);
-    return true;
+    return 0;
+}
+
+/* Of what has no known age: behind all others, in the server's order, from where this listing
+ * starts. */
+static int64_t rank(const struct claim_listing *listing)
+{
+    const int64_t behind = INT64_MAX - 2 * CLAIM_LIST_NAMES_MAX;
+    int64_t i = listing->names - (int64_t)listing->start;
+    return behind + (i >= 0 ? i : i + CLAIM_LIST_NAMES_MAX);
 }
 
 static int add_item(struct claim_listing *listing, int dir_fd, const char *prefix,
                     const struct dirent *entry, unsigned attempts)
 {
     char path[CLAIM_DIR_TEXT + NAME_MAX + 16];
-    int64_t mtime_ns;
+    int64_t mtime_ns = rank(listing);
     const char *name = entry->d_name;
     bool may_be = entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN;
     if (!may_be || !claim_file_is_item(name) ||
-        (*listing->match && !glob_matches(listing->match, name)) ||
-        !is_file(dir_fd, name, &mtime_ns))
+        (*listing->match && !glob_matches(listing->match, name)))
+        return 0;
+    int r = find_mtime(listing, dir_fd, name, &mtime_ns);
+    if (r < 0 && (r != -EAGAIN || entry->d_type == DT_UNKNOWN))
         return 0;
     snprintf(path, sizeof(path), "%s%s", prefix, name);
     return claim_window_add(&listing->window, path, mtime_ns, attempts);
@@ -162,17 +186,16 @@ static int list_retry(struct claim_listing *listing, int queue_fd)
 static int list_items(struct claim_listing *listing, int queue_fd)
 {
     _cleanup_closedir_ DIR *stream = NULL;
-    unsigned n = 0;
     int r = open_stream(queue_fd, ".", &stream);
     if (r < 0)
         return r;
     /* One name at a time with its attributes: that keeps the client asking for both. */
-    for (struct dirent *entry; r == 0 && n < CLAIM_LIST_NAMES_MAX;) {
+    for (struct dirent *entry; r == 0 && listing->names < CLAIM_LIST_NAMES_MAX;) {
         errno = 0;
         entry = readdir(stream);
         if (!entry)
             return -errno;
-        n++;
+        listing->names++;
         r = add_item(listing, dirfd(stream), "", entry, 0);
     }
     return r;
@@ -181,6 +204,10 @@ static int list_items(struct claim_listing *listing, int queue_fd)
 int claim_list(struct claim_listing *listing, struct error *err)
 {
     _cleanup_close_ int queue_fd = -1;
+    uint32_t noise = 0;
+    if (listing->names > 0 && getrandom(&noise, sizeof(noise), GRND_NONBLOCK) > 0)
+        listing->start = noise % listing->names;
+    listing->names = listing->slow = listing->slow_in_a_row = 0;
     listing->retry_ms = CLOCK_NEVER;
     int r = claim_file_open_queue(listing->place, listing->queue, false, &queue_fd, err);
     if (r < 0)

@@ -5,6 +5,8 @@
  *     r = claim_list(&listing, &err);          // listing.window, and listing.retry_ms
  *
  * Regular files, the oldest first. Attributes come with the names (READDIRPLUS): no call for each.
+ * Where the directory changes so much that there would be one, most have no known age: they come
+ * last, each listing beginning at a random one.
  * What was given back is found beneath .retry, and taken when it has rested there for a while, as
  * seen from here: longer after each failure. Of a very long queue the first LIST_NAMES_MAX names in
  * the server's order are looked at.
@@ -37,7 +39,9 @@ struct claim_listing {
     const char *queue, *match;    /* match "": all */
     struct claim_resting resting; /* of the listing before, and of this one */
     struct claim_window window;
-    int64_t retry_ms; /* when something has rested long enough; CLOCK_NEVER */
+    unsigned names, start;        /* in the queue; where those without a known age begin */
+    unsigned slow, slow_in_a_row; /* questions for attributes that went to the server */
+    int64_t retry_ms;             /* when something has rested long enough; CLOCK_NEVER */
 };
 
 int claim_list(struct claim_listing *listing, struct error *err);

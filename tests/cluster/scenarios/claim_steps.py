@@ -63,6 +63,9 @@ def run(cluster):
         each.dies_again(cluster)
     for each in cases:
         each.check(cluster)
+    # what is left of an earlier life goes after its fence
+    owners = f"cd {cluster.server.path()}/tasks && ls -d */.claims/* 2>/dev/null | cut -d/ -f1 | sort | uniq -d"
+    cluster.wait_until(lambda: not cluster.server.run(owners).stdout, 90, "earlier lives to be cleared up")
     for each in cases:
         each.side.process.signal(15)
     for each in cases:
