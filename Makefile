@@ -220,7 +220,7 @@ $(CLUSTER_TOOLS):
 	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter %.so,$@),-shared $(LDFLAGS),$(ALL_LDFLAGS)) -o $@ $^
 
 # ---- bench: one program or script per claim ----
-BENCHES     := $(notdir $(filter-out %.c %.py %.js %.md %.sh,$(wildcard bench/*)))
+BENCHES     := $(notdir $(filter-out %.c %.py %.js %.md %.h %.sh,$(wildcard bench/*)))
 BENCH_TOOLS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 
 bench: all cluster-tools bench-tools ## measure what the design claims (BENCH="NAME ..." for some of it)
