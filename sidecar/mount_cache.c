@@ -19,7 +19,7 @@ enum {
 
 /* ---- how it is ---- */
 
-static void judge(struct mount_work *work)
+void mount_cache_judge(struct mount_work *work)
 {
     struct mount_cache *own = work->mount_cache;
     const struct settings *settings = work->options.settings;
@@ -208,7 +208,6 @@ static void open_done(void *arg, enum work_outcome outcome, int result)
     own->stats = (struct cache_stats){.sweeping = true};
     own->err.code = 0;
     feed_seek(own->work->feed, NULL, &own->reader);
-    judge(own->work);
     mount_cache_kick(own);
 }
 
@@ -268,7 +267,7 @@ void mount_cache_follow(struct mount_work *work)
     if (!own->is_open && !own->keeper_busy && mount_cache_may_ask(own) &&
         clock_now_ms() >= own->open_at_ms)
         ask_root(own);
-    judge(work);
+    mount_cache_judge(work);
 }
 
 static uint64_t misses(const struct cache_stats *stats)

@@ -172,7 +172,10 @@ static void turn_done(void *arg, enum work_outcome outcome, int result)
     own->keeper_busy = false;
     tell_swept(own, &call->stats);
     own->stats = call->stats;
-    own->has_warmed |= own->stats.pins.complete;
+    if (!own->has_warmed && own->stats.pins.complete) {
+        own->has_warmed = true;
+        mount_cache_judge(own->work);
+    }
     count_own(own);
     while ((job = TAILQ_FIRST(&call->taken))) {
         TAILQ_REMOVE(&call->taken, job, queue);

@@ -44,6 +44,9 @@ struct mount_cache {
     uint64_t counted_looks, counted_fetches, counted_bytes, counted_reads;
 };
 
+/* CacheReady, as things are. */
+void mount_cache_judge(struct mount_work *work);
+
 /* Something came up: a turn as soon as may be. */
 void mount_cache_kick(struct mount_cache *own);
 void mount_cache_on_timer(evutil_socket_t fd, short what, void *arg);

@@ -113,19 +113,3 @@ class CacheSidecar(Sidecar):
 
     def post(self, what, **body):
         return self.request("POST", "/v1/cache/" + what, json.dumps(body))
-
-
-def used_bytes(*trees):
-    """Blocks of all files and directories there."""
-    total = 0
-    stack = list(trees)
-    while stack:
-        try:
-            with os.scandir(stack.pop()) as entries:
-                for entry in entries:
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        stack.append(entry.path)
-        except FileNotFoundError:
-            pass
-    return total

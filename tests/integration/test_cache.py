@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The cache of real sidecars, read through libefscache.so: right bytes, within its room, whatever is killed or full."""
+import contextlib
 import datetime
 import errno
 import glob
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 
-from cachelib import BLOCK, HOOKS, App, CacheSidecar, put, used_bytes
+from cachelib import BLOCK, HOOKS, App, CacheSidecar, put
 from watchlib import check, run, wait_for
 
 STEPS = 9
@@ -94,21 +95,40 @@ def rights(root):
         wait_for(lambda: s.cache()["files"] == 0, "it is served to everybody still")
 
 
+@contextlib.contextmanager
+def volume(root, size):
+    """A disk of its own, of this size."""
+    path = os.path.join(root.decode(), "volume")
+    os.mkdir(path)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + size, "tmpfs", path], check=True, timeout=10)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True, timeout=10)
+
+
+def used_bytes(path):
+    """Of the whole volume at one moment, with what is unlinked and open still."""
+    now = os.statvfs(path)
+    return (now.f_blocks - now.f_bfree) * now.f_frsize
+
+
 def cap(root):
     """ten misses of 50 MiB at once, and of 20, never fill more than the 100 MiB that they may, files and fills together"""
-    with CacheSidecar(root, "--cache-size=100MiB", program=HOOKS, env={"EFS_SIDECAR_OMIT": "settle"}) as s:
+    with volume(root, "1g") as disk, CacheSidecar(root, "--cache-size=100MiB", "--cache-files=1000", cache_dir=disk + "/cache",
+                                                  program=HOOKS, env={"EFS_SIDECAR_OMIT": "settle"}) as s:
         names = [f"f{i}" for i in range(20)]
         for i, name in enumerate(names):
             with open(s.at(name), "wb") as f:
                 f.truncate((50 if i < 10 else 20) * MIB)
             os.chmod(s.at(name), 0o644)
         s.wait_cache()
-        trees = (s.cache_dir + "/" + s.name, s.cache_dir + "/.validate", s.cache_dir + "/.tmp", s.cache_dir + "/.old")
+        empty = used_bytes(disk)  # but for the map
         enough, samples = threading.Event(), []
 
         def watch():
             while not enough.is_set():
-                samples.append(used_bytes(*trees))
+                samples.append(used_bytes(disk) - empty)
                 time.sleep(0.01)
 
         watcher = threading.Thread(target=watch)
@@ -138,18 +158,15 @@ def fill(path):
         check(error.errno == errno.ENOSPC, f"{error}")
 
 
-def free_share(volume):
-    now = os.statvfs(volume)
+def free_share(path):
+    now = os.statvfs(path)
     return now.f_bavail / now.f_blocks
 
 
 def full_disk(root):
     """the cache volume is filled by others, again and again: every open is right, and room is given back"""
-    volume = os.path.join(root.decode(), "volume")
-    os.mkdir(volume)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", volume], check=True, timeout=10)
-    try:
-        with CacheSidecar(root, "--cache-files=2000", "--cache-min-free=25", cache_dir=volume + "/cache") as s, \
+    with volume(root, "24m") as disk:
+        with CacheSidecar(root, "--cache-files=2000", "--cache-min-free=25", cache_dir=disk + "/cache") as s, \
                 App(s.cache_dir) as app:
             versions = {s.at(f"f{i}"): i + 1 for i in range(60)}
             for path, version in versions.items():
@@ -157,19 +174,17 @@ def full_disk(root):
             s.wait_cache()
             for _ in range(2):
                 app.warm(versions, MIB // 2, share=0.2)
-                check(free_share(volume) >= 0.25, "less is free than others are to have")
+                check(free_share(disk) >= 0.25, "less is free than others are to have")
                 end = time.monotonic() + 60
                 while s.condition("CacheReady")["reason"] != "DiskFull":  # what is given back, they take
                     check(time.monotonic() < end, f"room is not given back: {s.cache()}")
-                    fill(volume + "/other")
+                    fill(disk + "/other")
                     app.check(versions, MIB // 2)
                 check(s.cache()["files"] == 0, f"{s.cache()}")
-                os.unlink(volume + "/other")
+                os.unlink(disk + "/other")
                 s.wait_cache()
             app.warm(versions, MIB // 2, share=0.2)
             check(s.process.poll() is None and s.cache()["failed"]["error"] == 0, f"{s.cache()}")
-    finally:
-        subprocess.run(["umount", "--lazy", volume], check=True, timeout=10)
 
 
 def killed(root):
