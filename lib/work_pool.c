@@ -29,7 +29,7 @@ struct task {
 
 struct work_pool {
     char name[16];
-    unsigned n_threads, alive, queued, queue_max;
+    unsigned n_threads, alive, running, queued, queue_max;
     bool stop, namespace_busy;
     TAILQ_HEAD(task_list, task) tasks; /* in the order they were submitted */
     pthread_mutex_t lock;
@@ -60,6 +60,7 @@ static void run_task(struct work_pool *pool, struct task *task)
     task->state = TASK_RUNNING;
     task->started_ms = clock_now_ms();
     pool->queued--;
+    pool->running++;
     if (task->job->namespace_op)
         pool->namespace_busy = true;
     pthread_mutex_unlock(&pool->lock);
@@ -67,6 +68,7 @@ static void run_task(struct work_pool *pool, struct task *task)
     pthread_mutex_lock(&pool->lock);
     if (task->job->namespace_op)
         pool->namespace_busy = false;
+    pool->running--;
     task->result = result;
     task->state = TASK_FINISHED;
     pthread_cond_broadcast(&pool->changed);
@@ -90,27 +92,23 @@ static void *work(void *arg)
     return NULL;
 }
 
-static int start_threads(struct work_pool *pool, unsigned n_threads)
+/* Called with the lock held. A thread costs memory, so there are as many as had work at once. */
+static int start_thread(struct work_pool *pool)
 {
+    pthread_t thread;
     pthread_attr_t attr;
     sigset_t all, old;
-    int r = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals belong to the loop thread */
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 256 * 1024);
     pthread_attr_setdetachstate(&attr,
                                 PTHREAD_CREATE_DETACHED); /* a hung one can never be joined */
-    pthread_mutex_lock(&pool->lock);
-    while (r == 0 && pool->alive < n_threads) {
-        pthread_t thread;
-        r = -pthread_create(&thread, &attr, work, pool);
-        if (r == 0) {
-            pthread_setname_np(thread, pool->name);
-            pool->alive++;
-        }
+    int r = -pthread_create(&thread, &attr, work, pool);
+    if (r == 0) {
+        pthread_setname_np(thread, pool->name);
+        pool->alive++;
     }
-    pthread_mutex_unlock(&pool->lock);
     pthread_attr_destroy(&attr);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return r;
@@ -133,6 +131,7 @@ int work_pool_open(const char *name, unsigned n_threads, unsigned queue_max,
     if (!pool)
         return -ENOMEM;
     snprintf(pool->name, sizeof(pool->name), "%s", name);
+    pool->n_threads = n_threads;
     pool->queue_max = queue_max;
     TAILQ_INIT(&pool->tasks);
     pthread_mutex_init(&pool->lock, NULL);
@@ -146,11 +145,6 @@ int work_pool_open(const char *name, unsigned n_threads, unsigned queue_max,
         epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, pool->timer_fd, &on) < 0) {
         int r = -errno;
         release_pool(pool);
-        return r;
-    }
-    int r = start_threads(pool, n_threads);
-    if (r < 0) {
-        work_pool_close(pool, 1000);
         return r;
     }
     *ret_pool = pool;
@@ -188,7 +182,10 @@ int work_pool_submit(struct work_pool *pool, const struct job *job, void *arg, i
         return -ENOMEM;
     *task = (struct task){.job = job, .arg = arg, .deadline_ms = deadline_ms};
     pthread_mutex_lock(&pool->lock);
-    if (pool->queued >= pool->queue_max) {
+    bool wants_thread =
+        pool->running + pool->queued >= pool->alive && pool->alive < pool->n_threads;
+    if (pool->queued >= pool->queue_max ||
+        (wants_thread && start_thread(pool) < 0 && pool->alive == 0)) {
         pthread_mutex_unlock(&pool->lock);
         free(task);
         return -EAGAIN;

@@ -46,7 +46,8 @@ int work_pool_open(const char *name, unsigned n_threads, unsigned queue_max,
 int work_pool_fd(const struct work_pool *pool);
 void work_pool_dispatch(struct work_pool *pool);
 
-/* 0, or -EAGAIN: the queue is full (arg stays the caller's). deadline_ms is on clock_now_ms(). */
+/* 0, or -EAGAIN: the queue is full, or there is no thread to be had (arg stays the caller's).
+ * deadline_ms is on clock_now_ms(). */
 int work_pool_submit(struct work_pool *pool, const struct job *job, void *arg, int64_t deadline_ms);
 
 /* How long the oldest call that is under way has been so, and what it is; 0 and NULL when none is.

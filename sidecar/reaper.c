@@ -36,6 +36,7 @@ void reaper_release(struct reaper *reaper)
 {
     while (reaper->n_tasks > 0)
         free(reaper->tasks[--reaper->n_tasks]);
+    free(take_ptr(reaper->tasks));
     cleanup_close_p(&reaper->tasks_fd);
     reaper->tasks_fd = -1;
     reaper->synced_ms = 0;

@@ -31,6 +31,7 @@
 #include "sidecar/place.h"
 
 enum {
+    REAPER_GROW = 64,
     REAPER_TASKS = 4096, /* directories that are looked after; more are left alone */
     REAPER_BUDGET = 64,  /* records read and files removed, in a round */
     REAPER_MORE_MS = 1000,
@@ -63,7 +64,7 @@ struct reaper {
     int64_t members_moved_ms;
     unsigned round;
     unsigned n_tasks;
-    struct reaper_task *tasks[REAPER_TASKS];
+    struct reaper_task **tasks; /* with room for a multiple of REAPER_GROW */
 };
 
 void reaper_init(struct reaper *reaper, const struct place *place);

@@ -25,6 +25,12 @@ static int note_task(struct reaper *reaper, const char *name, bool aside)
 {
     struct reaper_task *task = find_task(reaper, name, aside);
     if (!task && reaper->n_tasks < REAPER_TASKS) {
+        if (reaper->n_tasks % REAPER_GROW == 0) {
+            void *more = reallocarray(reaper->tasks, reaper->n_tasks + REAPER_GROW, sizeof(task));
+            if (!more)
+                return -ENOMEM;
+            reaper->tasks = more;
+        }
         size_t length = strlen(name) + 1;
         task = calloc(1, sizeof(*task) + length);
         if (!task)
