@@ -249,6 +249,8 @@ static int64_t run_threads(int n, int rounds, char **files, void *(*work)(void *
         n_files++;
     struct reader *readers = calloc((size_t)n, sizeof(*readers));
     must(readers != NULL && n_files > 0, "threads");
+    uint64_t sum = 0;
+    read_one(files[0], &sum); /* until the library has found the cache nobody waits for it */
     int64_t start_ns = now_ns();
     for (int i = 0; i < n; i++) {
         readers[i] = (struct reader){.rounds = rounds, .n = n_files, .files = files};
