@@ -56,7 +56,8 @@ static void add_digest(struct change *change, const struct pending_peer *peer)
 static void add_peer(struct change *change, const struct pending_entry *entry)
 {
     const struct pending_peer *peer = entry->peer;
-    if (entry->origin != PENDING_FROM_HERE && *peer->observer) {
+    /* What this task publishes comes in the same way, without an observer. */
+    if (entry->origin != PENDING_FROM_HERE && (*peer->observer || peer->scanned)) {
         change->source = peer->scanned ? CHANGE_SOURCE_SCAN : CHANGE_SOURCE_PEER;
         change->observer = peer->observer;
     }
