@@ -26,7 +26,7 @@ static int note_task(struct reaper *reaper, const char *name, bool aside)
     struct reaper_task *task = find_task(reaper, name, aside);
     if (!task && reaper->n_tasks < REAPER_TASKS) {
         if (reaper->n_tasks % REAPER_GROW == 0) {
-            void *more = reallocarray(reaper->tasks, reaper->n_tasks + REAPER_GROW, sizeof(task));
+            void *more = reallocarray(reaper->tasks, reaper->n_tasks + REAPER_GROW, sizeof(void *));
             if (!more)
                 return -ENOMEM;
             reaper->tasks = more;
