@@ -18,7 +18,7 @@
 static bool claims_are_over(const struct reap_clean *clean, const struct owner *owner)
 {
     int64_t gone_ms = clean->over_ms;
-    if (owner_equal(owner, clean->owner))
+    if (clean->owner && owner_equal(owner, clean->owner))
         return true;
     enum owner_fate fate =
         owner_judge(owner, clean->generation, &clean->slots[owner->slot], -EAGAIN);
@@ -98,5 +98,5 @@ static int clean_claims(const struct reap_clean *clean, int task_fd, unsigned *b
 int reap_clean(const struct reap_clean *clean, int task_fd, unsigned *budget, struct error *err)
 {
     int r = clean_claims(clean, task_fd, budget, err);
-    return r == 1 ? fs_remove(task_fd, LAYOUT_STAGED, budget) : r;
+    return r == 1 && clean->owner ? fs_remove(task_fd, LAYOUT_STAGED, budget) : r;
 }

@@ -20,7 +20,7 @@
 struct reap_clean {
     const struct place *place;
     const char *task;
-    const struct owner *owner; /* of the directory; it is over */
+    const struct owner *owner; /* of the directory; it is over. NULL: it has no record (yet) */
     int64_t over_ms;           /* since then, on one's own clock */
     uint64_t generation;
     const struct slot *slots; /* all of the board */

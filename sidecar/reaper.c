@@ -187,7 +187,7 @@ static int clean(struct reaper *reaper, struct reaper_task *task, struct error *
     const struct reap_clean clean = {
         .place = reaper->place,
         .task = task->name,
-        .owner = &task->owner,
+        .owner = task->has_owner ? &task->owner : NULL,
         .over_ms = task->over_ms,
         .generation = reaper->generation,
         .slots = reaper->janitor->slots,
@@ -303,6 +303,14 @@ static int treat(struct reaper *reaper, struct reaper_task *task, struct error *
     return carry_out(reaper, task, true, err);
 }
 
+/* A task that died before it had said that the directory is its own may have claimed files. Whose
+ * claims are over has left the board, so that moved. */
+static bool has_claims_alone(const struct reaper *reaper, const struct reaper_task *task)
+{
+    return task->read && !task->has_owner && !task->aside &&
+           task->claims_ms < reaper->members_moved_ms + REAPER_SETTLE_MS;
+}
+
 static void look_at(struct reaper *reaper, struct reaper_task *task)
 {
     struct error err = {0};
@@ -322,6 +330,8 @@ static void look_at(struct reaper *reaper, struct reaper_task *task)
         r = treat(reaper, task, &err);
     else if (task->aside && seems_alive(reaper, task))
         r = carry_out(reaper, task, false, &err);
+    else if (has_claims_alone(reaper, task) && (r = clean(reaper, task, &err)) >= 0)
+        task->claims_ms = clock_now_ms();
     if (r == -EAGAIN)
         task->read = false; /* somebody came meanwhile */
     else if (r < 0) {

@@ -12,7 +12,8 @@
  * is decided by the board alone (owner.h): it left, or the janitor has waited for its fence_ms and
  * said so, or its slot is another one's and its fence_ms have passed since that was first seen
  * here. Before anything is done the election is proven, and board and owner are read once more. A
- * directory without a record is nobody's, and left alone; so is one of another state directory.
+ * directory without a record is nobody's, and left alone but for claims in it; so is one of another
+ * state directory.
  *
  * An idle round costs nothing: the directory of all tasks is asked for its attributes, and listed
  * if they moved, and records are read again, when somebody joined or left. Every function but init

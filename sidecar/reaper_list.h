@@ -19,10 +19,11 @@ struct reaper_task {
     bool read, has_owner, cleaned, told;
     struct owner owner;
     int64_t read_ms;
-    int64_t gone_ms;  /* see owner_is_over() */
-    int64_t over_ms;  /* since when its owner has been over; 0: it is not */
-    int64_t retry_ms; /* not before, because something failed */
-    unsigned round;   /* in which it was listed last */
+    int64_t gone_ms;   /* see owner_is_over() */
+    int64_t over_ms;   /* since when its owner has been over; 0: it is not */
+    int64_t claims_ms; /* without a record: when its claims were looked at */
+    int64_t retry_ms;  /* not before, because something failed */
+    unsigned round;    /* in which it was listed last */
     char name[];
 };
 

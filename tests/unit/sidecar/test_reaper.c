@@ -363,6 +363,24 @@ static void test_claims_go_back(void **state)
     assert_false(is("test -e tasks/web-1/.claims/3-7"));
 }
 
+/* It was cut off before it could say that the directory is its own. */
+static void test_claims_without_a_record(void **state)
+{
+    write_slot(3, SLOT_JOINED, 7);
+    int alive = hold(3);
+    make_task("web-1", 3, 7);
+    claim("web-1", 3, 7, "a.jpg");
+    shell("rm tasks/web-1/.owner");
+    turn();
+    close(alive);
+    turn();
+    turn_after(FENCE_MS - 1);
+    assert_true(is("test -e tasks/web-1/.claims/3-7/1.0/a.jpg"));
+    turn_after(1);
+    assert_true(is("test -e in/.retry/1.*/a.jpg"));
+    assert_true(is("test -e tasks/web-1/data -a -e tasks/web-1/.stage/sub/x"));
+}
+
 /* Its command may still run, although the sidecar that came after it has left already. */
 static void test_claims_of_an_earlier_life(void **state)
 {
@@ -490,6 +508,7 @@ int main(void)
         TEST(test_dry_run),
         TEST(test_a_namesake_that_lives),
         TEST(test_claims_go_back),
+        TEST(test_claims_without_a_record),
         TEST(test_claims_of_an_earlier_life),
         TEST(test_claims_of_one_that_lives),
         TEST(test_goes_on_where_another_one_stopped),
