@@ -229,8 +229,8 @@ static void open_cache(struct mount_cache *own, struct root_call *root)
         .own = own,
         .options = options_of(own, &root->root),
         .old = own->cache,
-        .warm_list = take_ptr(root->warm_list),
     };
+    call->warm_list = take_ptr(root->warm_list);
     if (work_pool_submit(own->keeper, &job, call, CLOCK_NEVER) < 0) {
         free_open(call);
         return;
