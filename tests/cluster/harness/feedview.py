@@ -9,7 +9,7 @@ from collections import namedtuple
 
 # The size and mtime of a file whose other name was written through are told under that name only; see storm.c for the letters.
 EXACT = "fm"
-IGNORED = (".efs-sidecar", ".efs-stage")
+IGNORED = (".efs-sidecar", ".efs-stage", ".owner", ".stage", ".claims", ".orphans", ".retry", ".dead")
 
 Entry = namedtuple("Entry", "type links size mtime")  # as `storm list` prints them
 
@@ -41,7 +41,7 @@ def parse_list(text):
     tree = {}
     for line in text.splitlines():
         kind, links, size, mtime, path = line.split(" ", 4)
-        if path.split("/", 1)[0] not in IGNORED:
+        if not set(path.split("/")) & set(IGNORED):
             tree[path] = Entry(kind, int(links), int(size), mtime)
     return tree
 
@@ -114,7 +114,7 @@ class View:
     def walk(self, node=None, prefix=""):
         node = node or self.root
         for name, child in node.children.items():
-            if not prefix and name in IGNORED:
+            if name in IGNORED:
                 continue
             yield prefix + name, child
             yield from self.walk(child, prefix + name + "/") if child.children else ()

@@ -193,7 +193,7 @@ class Chaos(chaos.Chaos):
     def left(self):
         """The files that the share has, asked behind the clients' backs."""
         path = self.cluster.server.path()
-        found = self.cluster.server.run(["find", path, "-type", "f", "-printf", "%P\\n"], timeout=30).stdout.splitlines()
+        found = self.cluster.server.run(["find", path, "-ignore_readdir_race", "-type", "f", "-printf", "%P\\n"], timeout=30).stdout.splitlines()
         return [name for name in found if not OWN.match(name)] + self.former_claims(found)
 
     @staticmethod
