@@ -9,7 +9,7 @@ def run(cluster):
     host.mount("rootsquash")
     gate.refuses(host, "/mnt/data", 23, "RootSquashed", "EACCES.*although this process is root.*ClientRootAccess")
 
-    cluster.server.run(["chmod", "1777", cluster.server.path("rootsquash")])
+    cluster.server.run(["chmod", "0777", cluster.server.path("rootsquash")])
     host.run("sleep 0.1")
     result = gate.passes(host, "/mnt/data")
     matches("the owner check", result.lines, "warn +owner +new files belong to nobody")

@@ -24,7 +24,7 @@ def run(cluster):
     cluster.wait_until(lambda: (writer.feed()["peers"], reader.feed()["peers"]) == (1, 1), 15, "they hear each other")
     inode = a.run("stat -c %i /mnt/data").stdout.strip()
     equal("state directories", a.run("ls /mnt/state").stdout.split(), [f"fs-0123456789abcdef0-{inode}"])
-    equal("what is on the data", sorted(a.run("find /mnt/data -type f | grep -v /canary/", check=False).stdout.split()), [])
+    equal("what is on the data", sorted(a.run("find /mnt/data -type f | grep -v '/canary/\|/[.]owner$'", check=False).stdout.split()), [])
     stream = reader.changes()
     a.write("/mnt/data/page.html", "x")
     stream.wait_output('"page.html"', 15)
