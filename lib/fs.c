@@ -167,6 +167,20 @@ int fs_write_all(int fd, const void *buffer, size_t length)
     return 0;
 }
 
+int fs_opendir(int dir_fd, DIR **ret_dir)
+{
+    int listing = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = listing < 0 ? NULL : fdopendir(listing);
+    if (!dir) {
+        int r = -errno;
+        if (listing >= 0)
+            close(listing);
+        return r;
+    }
+    *ret_dir = dir;
+    return 0;
+}
+
 int fs_write_atomic(int dir_fd, const char *name, const void *data, size_t length, mode_t mode)
 {
     uint64_t random;

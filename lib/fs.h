@@ -12,6 +12,7 @@
 #ifndef LIB_FS_H
 #define LIB_FS_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -32,6 +33,9 @@ int fs_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *r
 /* Make every missing directory of path with this mode (chmod'ed: the umask does not count) and open
  * the last. */
 int fs_mkdir_beneath(int dir_fd, const char *path, mode_t mode, int *ret_fd);
+
+/* The entries of dir_fd, which stays the caller's. */
+int fs_opendir(int dir_fd, DIR **ret_dir);
 
 /* Write a temporary file beside name, fsync, rename over name. Readers see the old or the new
  * content, whole. */

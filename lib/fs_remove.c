@@ -6,20 +6,17 @@
 #include <sys/stat.h>
 
 #include "lib/cleanup.h"
+#include "lib/fs.h"
 
 static int remove_at(int dir_fd, const char *name, unsigned depth, unsigned *budget);
 
 /* 1: nothing was left that this pass could see. */
 static int remove_content(int fd, unsigned depth, unsigned *budget)
 {
-    int listing = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *dir = listing < 0 ? NULL : fdopendir(listing);
-    if (!dir) {
-        int r = -errno;
-        if (listing >= 0)
-            close(listing);
-        return r;
-    }
+    _cleanup_closedir_ DIR *dir = NULL;
+    int opened = fs_opendir(fd, &dir);
+    if (opened < 0)
+        return opened;
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;

@@ -228,6 +228,27 @@ static void on_answered(void *arg, int status)
         metrics_count(process, METRIC_API_REFUSALS, 1);
 }
 
+void api_refuse(struct http_request *request, int r, const char *usage, const char *list,
+                const struct error *err)
+{
+    const struct {
+        int code, status;
+        const char *hint;
+    } known[] = {
+        {EINVAL, 400, usage},
+        {ENOENT, 404, "GET /v1/status lists the mounts"},
+        {EAGAIN, 409, "condition LocksReady in GET /v1/status says why; try again"},
+        {ESHUTDOWN, 409, "the task is ending"},
+        {EDQUOT, 429, list},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (known[i].code == -r) {
+            http_error(request, known[i].status, known[i].hint, "%s", err->text);
+            return;
+        }
+    http_error(request, 503, NULL, "%s", err->text);
+}
+
 /* ---- open and close ---- */
 
 static int parse_uid(const char *text, uid_t *ret_uid)

@@ -22,6 +22,7 @@
 #include "lib/settings.h"
 
 struct health;
+struct http_request;
 struct metrics;
 struct mounts;
 
@@ -37,6 +38,10 @@ struct api;
 
 /* Tell all that is wrong with the API's settings. */
 void api_check(const struct settings *settings, struct config_report *report);
+
+/* What could not be begun: the status and the advice for -errno. list says where the others are. */
+void api_refuse(struct http_request *request, int r, const char *usage, const char *list,
+                const struct error *err);
 
 int api_open(const struct api_sources *from, struct api **ret_api, struct error *err);
 void api_close(struct api *api); /* NULL is fine */

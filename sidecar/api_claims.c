@@ -184,26 +184,6 @@ static int parse_request(const struct http_query *query, struct claim_request *r
     return 0;
 }
 
-static void refuse(struct http_request *request, int r, const struct error *err)
-{
-    static const struct {
-        int code, status;
-        const char *hint;
-    } known[] = {
-        {EINVAL, 400, USAGE},
-        {ENOENT, 404, "GET /v1/status lists the mounts"},
-        {EAGAIN, 409, "condition LocksReady in GET /v1/status says why; try again"},
-        {ESHUTDOWN, 409, "the task is ending"},
-        {EDQUOT, 429, "GET /v1/claims lists them"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (known[i].code == -r) {
-            http_error(request, known[i].status, known[i].hint, "%s", err->text);
-            return;
-        }
-    http_error(request, 503, NULL, "%s", err->text);
-}
-
 static void serve_request(const struct api_sources *from, struct http_request *request)
 {
     static const char *const names[] = {"dir",     "match",        "batch", "limit",
@@ -230,7 +210,7 @@ static void serve_request(const struct api_sources *from, struct http_request *r
     if (r == 0)
         r = claims_request(claims, &wanted, &client_ops, stream, &stream->claimer, &err);
     if (r < 0) {
-        refuse(request, r, &err);
+        api_refuse(request, r, USAGE, "GET /v1/claims lists them", &err);
         return;
     }
     struct stream *kept = take_ptr(stream); /* belongs to the connection and the claimer now */

@@ -214,26 +214,6 @@ static int parse_request(const struct http_query *query, const char *name,
     return 0;
 }
 
-static void refuse(struct http_request *request, int r, const struct error *err)
-{
-    static const struct {
-        int code, status;
-        const char *hint;
-    } known[] = {
-        {EINVAL, 400, USAGE},
-        {ENOENT, 404, "GET /v1/status lists the mounts"},
-        {EAGAIN, 409, "condition LocksReady in GET /v1/status says why; try again"},
-        {ESHUTDOWN, 409, "the task is ending"},
-        {EDQUOT, 429, "GET /v1/locks lists them"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (known[i].code == -r) {
-            http_error(request, known[i].status, known[i].hint, "%s", err->text);
-            return;
-        }
-    http_error(request, 503, NULL, "%s", err->text);
-}
-
 static void serve_request(struct api_locks *api, struct http_request *request, const char *name)
 {
     static const char *const names[] = {"wait_ms", "purpose", "mount", "once", NULL};
@@ -256,7 +236,7 @@ static void serve_request(struct api_locks *api, struct http_request *request, c
     if (r == 0)
         r = locks_request(locks, &wanted, &client_ops, stream, &stream->hold, &err);
     if (r < 0) {
-        refuse(request, r, &err);
+        api_refuse(request, r, USAGE, "GET /v1/locks lists them", &err);
         return;
     }
     struct stream *kept = take_ptr(stream); /* belongs to the connection and the hold now */
@@ -339,7 +319,7 @@ static void serve_look(struct api_locks *api, struct http_request *request, cons
     if (r == 0)
         r = api_lock_look_serve(locks, mount, name, request, &err);
     if (r < 0)
-        refuse(request, r, &err);
+        api_refuse(request, r, USAGE, "GET /v1/locks lists them", &err);
 }
 
 void api_locks_serve(struct api_locks *api, struct http_request *request)

@@ -63,14 +63,10 @@ static int open_unique(struct reap *reap, const char *unique, int *ret_fd)
 /* -ENODATA: nothing. */
 static int find_child(int unique_fd, char child[NAME_MAX + 1])
 {
-    int listing = openat(unique_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *dir = listing < 0 ? NULL : fdopendir(listing);
-    if (!dir) {
-        int r = -errno;
-        if (listing >= 0)
-            close(listing);
-        return r;
-    }
+    _cleanup_closedir_ DIR *dir = NULL;
+    int opened = fs_opendir(unique_fd, &dir);
+    if (opened < 0)
+        return opened;
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
