@@ -5,7 +5,7 @@
 #   HOOKS=1            build what can leave out safeguards (lib/test_hook.h), in a build folder of its own
 #   V=1                show the commands
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 PREFIX  ?= /usr/local
 CC      ?= gcc
 comma   := ,

@@ -17,7 +17,7 @@ from stacklib import TASK_DEF, resources_of
 from watchlib import BUILD, check, run
 
 NAME, SKIPPED = "efs-sidecar-example", 77
-IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/efs-sidecar:0.1.0"
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/efs-sidecar:0.2.0"
 # Where terraform looks without asking the registry, and where images keep a mirror of providers.
 MIRRORS = [os.environ.get("TF_PLUGIN_DIR", ""), *sorted(glob.glob("/opt/*/")), "/usr/share/terraform/plugins",
            "/usr/local/share/terraform/plugins", os.path.expanduser("~/.terraform.d/plugins")]

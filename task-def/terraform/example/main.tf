@@ -1,6 +1,6 @@
 # Two services on one file system: web x 3 takes uploads, processor x 2 works on them.
 #
-#   terraform init && terraform apply -var image=ACCOUNT.dkr.ecr.REGION.amazonaws.com/efs-sidecar:0.1.0
+#   terraform init && terraform apply -var image=ACCOUNT.dkr.ecr.REGION.amazonaws.com/efs-sidecar:0.2.0
 #
 # Costs about $2.60 a day while it stands (list prices of us-east-1, 2026): five Fargate tasks of 0.25 vCPU and 0.5 GB $1.48, their public
 # addresses $0.60, and monitoring, of which the output `monitoring_cost` says more. `terraform destroy` ends it.
