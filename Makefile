@@ -191,9 +191,10 @@ chaos-queue: all cluster-tools ## uploads, publish, claims on three hosts with e
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
 CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfsprobe queuework storm uml-xstate.so)
 CLUSTER_ARGS  ?=
+CLUSTERS      ?= 3
 
 cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
-	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/$(if $(CLUSTER_ARGS),run,all) --build $(BUILD) $(CLUSTER_ARGS)
+	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/run --build $(BUILD) $(or $(CLUSTER_ARGS),--clusters $(CLUSTERS))
 	$(Q)$(if $(CLUSTER_ARGS),,BUILD=$(BUILD) tests/as-root tests/cluster/selftest --build $(BUILD))
 
 cluster-long: ## the scenarios that take minutes as well

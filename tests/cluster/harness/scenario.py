@@ -20,7 +20,7 @@ class Scenario:
     def __init__(self, path):
         self.path = os.path.abspath(path)
         self.name = os.path.splitext(os.path.basename(path))[0]
-        self.title, self.hosts, self.deadline_s = self.name, 1, DEADLINE_S
+        self.title, self.hosts, self.deadline_s, self.long = self.name, 1, DEADLINE_S, False
         try:
             with open(path, encoding="utf-8") as f:
                 tree = ast.parse(f.read())
@@ -39,6 +39,8 @@ class Scenario:
             self.hosts = int(value)
         elif name == "DEADLINE_S":
             self.deadline_s = float(value)
+        elif name == "LONG":
+            self.long = bool(value)
 
     def load(self):
         spec = importlib.util.spec_from_file_location("scenario_" + self.name, self.path)
