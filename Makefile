@@ -165,7 +165,7 @@ $(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c
 	$(Q)musl-gcc $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $<
 
 integration: all cluster-hooks $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
-	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
+	$(Q)BUILD=$(TEST_BUILD_DIR) JOBS=$(or $(JOBS),3) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
 
 model: ## check the models in docs/models with spin
 	$(Q)BUILD=$(BUILD) tests/model
