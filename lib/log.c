@@ -135,3 +135,12 @@ void log_event(enum log_level level, const char *message, ...)
     va_end(args);
     send_line(line);
 }
+
+void log_pass_on(const char *line, size_t length)
+{
+    char *text = queue ? strndup(line, length) : NULL;
+    if (!text)
+        return;
+    line_queue_push(queue, text, strlen(text));
+    keep(text);
+}

@@ -10,7 +10,7 @@
  * {"time":"2026-11-23T09:55:54.123Z","level":"warn","program":"efs-sidecar","msg":"...","mount":"/data"}
  * A line that had to be dropped is counted; the next line that fits tells how many ("dropped":N).
  *
- * The last lines are kept, for who asks later; what was logged meanwhile by children is not ours.
+ * The last lines are kept, for who asks later.
  *
  * Only programs log; lib/ never does, but for what stands here. Before log_open() and after
  * log_close() lines go nowhere. Threads: any. After a fork the child must not log.
@@ -18,6 +18,7 @@
 #ifndef LIB_LOG_H
 #define LIB_LOG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
@@ -40,6 +41,9 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 
 /* A fixed message with string fields: key, value, ..., NULL. A NULL value leaves its field out. */
 void log_event(enum log_level level, const char *message, ...) __attribute__((sentinel));
+
+/* A line that a child of this program logged, as it is. */
+void log_pass_on(const char *line, size_t length);
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)

@@ -22,8 +22,20 @@ static int pass_on(const int fds[], int n_fds)
     return 0;
 }
 
+/* A program that is there and cannot be executed is the one that was meant. */
+static void say_why(const char *beside, const char *name, int beside_errno, int path_errno)
+{
+    const char *const words[] = {
+        beside_errno == ENOENT || !*beside ? name : beside, " cannot be executed: ",
+        strerrordesc_np(beside_errno == ENOENT || !*beside ? path_errno : beside_errno), "\n"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (words[i] && write(STDERR_FILENO, words[i], strlen(words[i])) < 0)
+            return;
+}
+
 /* Between fork and exec of a process with threads: only what is safe in a signal handler. */
-static void become(const char *beside, char *const argv[], const int fds[], int n_fds, pid_t parent)
+static void become(const char *beside, char *const argv[], const int fds[], int n_fds, int err_fd,
+                   pid_t parent)
 {
     sigset_t none;
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -35,12 +47,15 @@ static void become(const char *beside, char *const argv[], const int fds[], int 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before that */
         _exit(0);
-    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0 ||
+        dup2(err_fd, STDERR_FILENO) < 0)
         _exit(SPAWN_NOT_FOUND);
     if (pass_on(fds, n_fds) < 0)
         _exit(SPAWN_NOT_FOUND);
     execv(beside, argv);
+    int beside_errno = errno;
     execvp(argv[0], argv);
+    say_why(beside, argv[0], beside_errno, errno);
     _exit(SPAWN_NOT_FOUND);
 }
 
@@ -58,7 +73,7 @@ static void find_beside(const char *program, char *buf, size_t size)
         buf[0] = '\0';
 }
 
-int spawn_beside(char *const argv[], const int fds[], int n_fds, pid_t *ret_pid)
+int spawn_beside(char *const argv[], const int fds[], int n_fds, int err_fd, pid_t *ret_pid)
 {
     char beside[PATH_MAX];
     sigset_t all, old;
@@ -72,7 +87,7 @@ int spawn_beside(char *const argv[], const int fds[], int n_fds, pid_t *ret_pid)
     sigprocmask(SIG_SETMASK, &all, &old);
     pid_t pid = fork();
     if (pid == 0)
-        become(beside, argv, fds, n_fds, parent);
+        become(beside, argv, fds, n_fds, err_fd, parent);
     int r = pid < 0 ? -errno : 0;
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (r == 0)

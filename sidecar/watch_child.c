@@ -30,6 +30,7 @@ int watch_child_init(struct watch_child *child, struct event_base *base, const c
         .fd = -1,
         .out = evbuffer_new(),
     };
+    child_words_init(&child->words);
     return child->out ? 0 : -ENOMEM;
 }
 
@@ -66,6 +67,7 @@ void watch_child_kill(struct watch_child *child)
 void watch_child_release(struct watch_child *child)
 {
     watch_child_kill(child);
+    child_words_close(&child->words);
     if (child->out)
         evbuffer_free(child->out);
 }
@@ -130,14 +132,17 @@ int watch_child_start(struct watch_child *child, char *const argv[], int board_f
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    _cleanup_close_ int ours = pair[0], theirs = pair[1];
+    _cleanup_close_ int ours = pair[0], theirs = pair[1], err_fd = -1;
     const int fds[] = {theirs, board_fd};
     evutil_make_socket_nonblocking(ours);
     child->readable = event_new(child->base, ours, EV_READ | EV_PERSIST, on_readable, child);
     child->writable = event_new(child->base, ours, EV_WRITE, on_writable, child);
     bool listens = child->readable && child->writable && event_add(child->readable, NULL) == 0;
-    int r = listens ? spawn_beside(argv, fds, board_fd < 0 ? 1 : 2, &child->pid) : -ENOMEM;
+    int r = listens ? child_words_open(&child->words, child->base, &err_fd) : -ENOMEM;
+    if (r == 0)
+        r = spawn_beside(argv, fds, board_fd < 0 ? 1 : 2, err_fd, &child->pid);
     if (r < 0) {
+        child_words_close(&child->words);
         free_events(child);
         return r;
     }
@@ -154,6 +159,7 @@ int watch_child_reap(struct watch_child *child, int *ret_status)
     if (child->fd >= 0) /* what it said before it ended */
         on_readable(child->fd, EV_READ, child);
     hang_up(child);
+    child_words_close(&child->words);
     child->pid = 0;
     *ret_status = status;
     return 1;

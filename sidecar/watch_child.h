@@ -24,6 +24,7 @@
 
 #include "lib/frame.h"
 #include "lib/share/watch_frames.h"
+#include "sidecar/child_words.h"
 
 struct evbuffer;
 
@@ -40,6 +41,7 @@ struct watch_child {
     struct event *readable, *writable;
     struct frame_reader reader;
     struct evbuffer *out;
+    struct child_words words; /* after its end: the last ones */
 };
 
 int watch_child_init(struct watch_child *child, struct event_base *base, const char *path,

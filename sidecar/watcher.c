@@ -17,6 +17,7 @@
 #include "sidecar/spawn.h"
 #include "sidecar/watch_child.h"
 #include "sidecar/watch_talk.h"
+#include "sidecar/watch_verdict.h"
 
 enum {
     RESTART_FIRST_MS = 1000,
@@ -51,6 +52,9 @@ struct watcher {
     bool untold;              /* something under the slot may not have been announced */
 
     bool allowed, stopping, asked_to_end;
+    bool silent; /* it is killed for that */
+    unsigned ends_in_a_row;
+    uint64_t fresh_ms; /* as the last child that knew said */
     int64_t started_ms, next_start_ms, ping_ms, heard_ms, tick_ms;
     struct backoff backoff;
 
@@ -65,31 +69,8 @@ static void say(struct watcher *w, enum condition_status status, const char *rea
 
 static void say_ready(struct watcher *w)
 {
-    const struct watch_status *child = &w->talk.status;
-    if (w->options.wants_slot && !w->child_is_member)
-        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "NotAnnounced",
-                       "%u %s watched, but the other tasks do not learn of changes that are seen "
-                       "here: this task has no slot on the board, LocksReady says why",
-                       child->directories,
-                       text_plural(child->directories, "directory is", "directories are"));
-    else if (child->feed.announce_error)
-        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE,
-                       "AnnounceFailed",
-                       "%u changes that are seen here cannot be written to this task's journal, so "
-                       "the other tasks do not learn of them: %s. It is tried again",
-                       child->feed.announce_pending, strerror((int)child->feed.announce_error));
-    else if (child->blind > 0)
-        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE, "PartlyBlind",
-                       "%u directories are not watched, the first is \"%s\": %s. Raise "
-                       "watch.max_dirs or fs.inotify.max_user_watches, or name fewer directories "
-                       "in watch.paths",
-                       child->blind, child->listed ? child->blinds[0].path : "",
-                       child->listed ? error_name(child->blinds[0].code) : "");
-    else
-        conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_TRUE, "Watching",
-                       "%u %s watched, %u other %s heard", child->directories,
-                       text_plural(child->directories, "directory is", "directories are"),
-                       child->feed.peers, text_plural(child->feed.peers, "task is", "tasks are"));
+    watch_verdict_ready(w->options.conditions, &w->talk.status,
+                        w->options.wants_slot && !w->child_is_member);
 }
 
 static int on_frame(void *arg, const struct frame *frame)
@@ -101,6 +82,8 @@ static int on_frame(void *arg, const struct frame *frame)
     if (frame->type == WATCH_FRAME_READY)
         w->status.state = WATCHER_READY;
     int r = watch_talk_take(&w->talk, frame);
+    if (w->talk.status.feed.fresh_ms > 0)
+        w->fresh_ms = w->talk.status.feed.fresh_ms;
     if (r == 0 && tells_state && w->status.state == WATCHER_READY && !w->asked_to_end)
         say_ready(w);
     return r;
@@ -121,18 +104,6 @@ int watcher_announce(struct watcher *w, uint16_t type, const void *payload, size
 }
 
 /* ---- the child's life ---- */
-
-static void tell_how_it_ended(const struct watcher *w, int status)
-{
-    if (WIFSIGNALED(status))
-        log_warn("efs-watch on %s was ended by signal %d (%s)", w->options.path, WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else
-        log_warn("efs-watch on %s ended with code %d%s", w->options.path, WEXITSTATUS(status),
-                 WEXITSTATUS(status) == SPAWN_NOT_FOUND ? ": the program was not found beside "
-                                                          "efs-sidecar or in $PATH"
-                                                        : "");
-}
 
 /* It found that the slot is somebody else's by now, or nobody's. */
 static void be_fenced(struct watcher *w)
@@ -157,14 +128,23 @@ static void be_replaced(struct watcher *w)
 static void plan_restart(struct watcher *w, int status)
 {
     int64_t now_ms = clock_now_ms();
-    tell_how_it_ended(w, status);
-    if (now_ms - w->started_ms >= LIVED_WELL_MS)
+    if (now_ms - w->started_ms >= LIVED_WELL_MS) {
         backoff_reset(&w->backoff);
-    w->next_start_ms = now_ms + backoff_next_ms(&w->backoff);
-    conditions_set(w->options.conditions, CONDITION_FEED_READY, CONDITION_FALSE,
-                   "WatcherRestarting",
-                   "efs-watch ended and is started again; its log lines say why. Changes until "
-                   "then are reported as a resync");
+        w->ends_in_a_row = 0;
+    }
+    if (w->fresh_ms == 0)
+        w->fresh_ms = (uint64_t)w->started_ms;
+    int64_t pause_ms = backoff_next_ms(&w->backoff);
+    w->next_start_ms = now_ms + pause_ms;
+    const struct watch_end end = {
+        .path = w->options.path,
+        .status = status,
+        .was_silent = w->silent,
+        .last_words = w->process.words.last,
+        .in_a_row = ++w->ends_in_a_row,
+        .pause_ms = pause_ms,
+    };
+    watch_verdict_ended(w->options.conditions, &end);
 }
 
 static void on_child_ended(evutil_socket_t number, short what, void *arg)
@@ -230,7 +210,7 @@ static int start(struct watcher *w)
     int r = start_process(w);
     if (r < 0)
         return r;
-    w->asked_to_end = false;
+    w->asked_to_end = w->silent = false;
     w->child_is_member = w->role == ROLE_MEMBER;
     w->untold = w->untold || w->child_is_member;
     w->first_of_epoch = w->first_of_epoch && !w->child_is_member;
@@ -279,6 +259,7 @@ static void check_silence(struct watcher *w, int64_t now_ms)
                    w->allowed ? "; it is killed and started again"
                               : ", and neither has the mount. Local changes are kept by the "
                                 "kernel and reported when it answers");
+    w->silent = w->allowed;
     if (w->allowed)
         watch_child_kill(&w->process);
 }
@@ -376,6 +357,8 @@ void watcher_status(const struct watcher *w, struct watcher_status *ret_status)
     *ret_status = w->status;
     ret_status->changes = w->talk.changes;
     ret_status->child = w->talk.status;
+    if (w->status.state == WATCHER_RESTARTING && w->talk.status.feed.fresh_ms == 0)
+        ret_status->child.feed.fresh_ms = w->fresh_ms;
     ret_status->member = w->child_is_member;
     ret_status->slot = w->member.slot;
     ret_status->epoch = w->member.epoch;

@@ -88,7 +88,8 @@ int watcher_announce(struct watcher *watcher, uint16_t type, const void *payload
 void watcher_tick(struct watcher *watcher);
 void watcher_status(const struct watcher *watcher, struct watcher_status *ret_status);
 
-/* How long what the other tasks announced may have gone unreported; -1: nobody is heard. */
+/* How long what the other tasks announced may have gone unreported, also while there is no child;
+ * -1: nobody is heard. */
 int64_t watcher_staleness_ms(const struct watcher_status *status);
 
 void watcher_stop(struct watcher *watcher);

@@ -187,7 +187,7 @@ def no_watcher(root):
     sidecar = Sidecar(top, data, program=f"{top}/bin/efs-sidecar")
     sidecar.wait("LocksReady", "True", "SlotHeld")
     sidecar.wait("FeedReady", "False", "WatcherRestarting")
-    check("was not found beside efs-sidecar" in sidecar.text(), sidecar.text())
+    check("cannot be executed; it belongs beside efs-sidecar" in sidecar.text(), sidecar.text())
     sidecar.stop()
 
 

@@ -1,0 +1,33 @@
+/*
+ * watch_verdict: what the condition FeedReady says about an efs-watch that runs, or that ended.
+ *
+ *     watch_verdict_ready(conditions, &child, lacks_slot);
+ *     watch_verdict_ended(conditions, &(struct watch_end){...});      // logs it, too
+ *
+ * Threads: the loop's.
+ */
+#ifndef SIDECAR_WATCH_VERDICT_H
+#define SIDECAR_WATCH_VERDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/share/watch_frames.h"
+#include "sidecar/health.h"
+
+/* An end that nobody asked for. */
+struct watch_end {
+    const char *path;
+    int status;             /* of waitpid(2) */
+    bool was_silent;        /* it was killed because it did not answer */
+    const char *last_words; /* on its stderr; "" */
+    unsigned in_a_row;      /* this one counted */
+    int64_t pause_ms;       /* until the next start */
+};
+
+/* It has read the directories. lacks_slot: it should announce, and cannot. */
+void watch_verdict_ready(struct conditions *conditions, const struct watch_status *child,
+                         bool lacks_slot);
+void watch_verdict_ended(struct conditions *conditions, const struct watch_end *end);
+
+#endif
