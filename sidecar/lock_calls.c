@@ -71,6 +71,17 @@ static int fail_damaged(struct lock_call *call)
                      lock_name_path(call->name, path), call->place->path, call->name);
 }
 
+static int fail_foreign(struct lock_call *call)
+{
+    char path[LOCK_PATH_SIZE];
+    return error_set(&call->err, EPROTONOSUPPORT,
+                     "%s in the state directory of %s was written by another version in a format "
+                     "that this one (" EFS_SIDECAR_VERSION ", format %d) does not read: take lock "
+                     "\"%s\" with the version that the other tasks run",
+                     lock_name_path(call->name, path), call->place->path, LOCK_RECORD_FORMAT,
+                     call->name);
+}
+
 /* What the cause is, where people cannot know. */
 static void advise(const struct lock_call *call, struct error *ret_err)
 {
@@ -159,6 +170,8 @@ static int take_run(void *arg)
     call->has_record = r == 0;
     if (taken && r < 0 && r != -ENODATA) {
         lock_file_drop(call->fd);
+        if (r == -EPROTONOSUPPORT)
+            return fail_foreign(call);
         return r == -EBADMSG ? fail_damaged(call) : fail(call, r, "read");
     }
     return taken ? 0 : -EAGAIN;

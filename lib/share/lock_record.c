@@ -10,7 +10,6 @@
 #include "lib/crc32c.h"
 
 enum {
-    FORMAT = 1,
     CLEAN = 1 << 0,
     DONE = 1 << 1,
     TEXTS_AT = 56,
@@ -33,7 +32,7 @@ int lock_record_encode(const struct lock_record *record, uint8_t bytes[LOCK_RECO
         return -ERANGE;
     memset(bytes, 0, LOCK_RECORD_BYTES);
     memcpy(bytes, magic, sizeof(magic));
-    uint8_t *p = put_le16(bytes + 4, FORMAT);
+    uint8_t *p = put_le16(bytes + 4, LOCK_RECORD_FORMAT);
     p = put_le16(p, (uint16_t)((record->clean ? CLEAN : 0) | (record->done ? DONE : 0)));
     p = put_le64(p, record->serial);
     p = put_le64(p, record->token.generation);
@@ -61,9 +60,11 @@ static int get_text(const uint8_t **p, char *ret_text)
 
 int lock_record_decode(const uint8_t bytes[LOCK_RECORD_BYTES], struct lock_record *ret_record)
 {
-    if (memcmp(bytes, magic, sizeof(magic)) != 0 || get_le16(bytes + 4) != FORMAT ||
+    if (memcmp(bytes, magic, sizeof(magic)) != 0 ||
         get_le32(bytes + CRC_AT) != crc32c(0, bytes, CRC_AT))
         return -EBADMSG;
+    if (get_le16(bytes + 4) != LOCK_RECORD_FORMAT)
+        return -EPROTONOSUPPORT;
     uint16_t flags = get_le16(bytes + 6);
     struct lock_record record = {
         .clean = flags & CLEAN,
@@ -94,9 +95,13 @@ int lock_record_pick(const uint8_t *bytes, size_t length, struct lock_record *re
 {
     struct lock_record record, best = {0};
     for (size_t at = 0; at + LOCK_RECORD_BYTES <= length && at < LOCK_FILE_BYTES;
-         at += LOCK_RECORD_BYTES)
-        if (lock_record_decode(bytes + at, &record) == 0 && record.serial > best.serial)
+         at += LOCK_RECORD_BYTES) {
+        int r = lock_record_decode(bytes + at, &record);
+        if (r == -EPROTONOSUPPORT)
+            return r;
+        if (r == 0 && record.serial > best.serial)
             best = record;
+    }
     if (best.serial == 0) /* the first record of all lies in the second place: when it is torn,
                              nothing was ever granted */
         return is_blank(bytes, length < LOCK_RECORD_BYTES ? length : LOCK_RECORD_BYTES) ? -ENODATA

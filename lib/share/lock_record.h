@@ -14,7 +14,8 @@
  * A token is (generation, n), compared in this order, and only grows.
  *
  * Threads: safe. Errors: -ENODATA the lock was never taken; -EBADMSG the file was written, and none
- * of its records is valid; -ERANGE a field is out of bounds.
+ * of its records is valid; -EPROTONOSUPPORT one of them is whole and of another format, so whatever
+ * the other one says may be outdated; -ERANGE a field is out of bounds.
  */
 #ifndef LIB_SHARE_LOCK_RECORD_H
 #define LIB_SHARE_LOCK_RECORD_H
@@ -24,6 +25,7 @@
 #include <stdint.h>
 
 enum {
+    LOCK_RECORD_FORMAT = 1,
     LOCK_RECORD_BYTES = 512,
     LOCK_FILE_BYTES = 2 * LOCK_RECORD_BYTES,
     LOCK_TEXT_MAX = 120,
