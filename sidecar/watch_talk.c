@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/log.h"
 #include "lib/share/change.h"
 
 static int take_status(struct watch_talk *talk, const struct frame *frame)
@@ -47,18 +48,31 @@ static int take_notice(struct watch_talk *talk, const struct frame *frame)
     return r;
 }
 
-static int take_hello(const struct frame *frame)
+static int take_hello(struct watch_talk *talk, const struct frame *frame)
 {
     struct watch_hello hello;
     int r = watch_hello_decode(frame->payload, frame->length, &hello);
-    return r == 0 && hello.version != WATCH_FRAMES_VERSION ? -EPROTO : r;
+    if (r < 0)
+        return r;
+    talk->greeted = hello.version == WATCH_FRAMES_VERSION;
+    talk->refused = (struct error){0};
+    if (talk->greeted)
+        return 0;
+    r = error_set(&talk->refused, EPROTO,
+                  "efs-watch is of another release: it speaks version %u of the frames, and this "
+                  "efs-sidecar (" EFS_SIDECAR_VERSION ") version %d. Take both from one image",
+                  hello.version, WATCH_FRAMES_VERSION);
+    log_error("%s", talk->refused.text);
+    return r;
 }
 
 int watch_talk_take(struct watch_talk *talk, const struct frame *frame)
 {
+    if (frame->type == WATCH_FRAME_HELLO)
+        return take_hello(talk, frame);
+    if (!talk->greeted)
+        return -EBADMSG;
     switch (frame->type) {
-    case WATCH_FRAME_HELLO:
-        return take_hello(frame);
     case WATCH_FRAME_CHANGE:
         return take_change(talk, frame);
     case WATCH_FRAME_READY:
@@ -98,4 +112,5 @@ void watch_talk_hung_up(struct watch_talk *talk)
 void watch_talk_forget(struct watch_talk *talk)
 {
     memset(&talk->status, 0, sizeof(talk->status));
+    talk->greeted = false;
 }

@@ -7,15 +7,19 @@
  *     watch_talk_hung_up(&talk);                        // nobody will answer any more
  *     watch_talk_forget(&talk);                         // the child is gone, and so its status
  *
+ * A child's first frame is a HELLO of our version, or it is not listened to; `refused` says so.
+ *
  * Ownership: the strings of the status are the talk's, until the next frame. Threads: the loop's.
  * Errors: -EBADMSG (no frame of ours), -EPROTO (another version), and those of the feed.
  */
 #ifndef SIDECAR_WATCH_TALK_H
 #define SIDECAR_WATCH_TALK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/error.h"
 #include "lib/frame.h"
 #include "lib/share/watch_frames.h"
 #include "sidecar/announcements.h"
@@ -31,6 +35,8 @@ struct watch_talk {
     struct watch_status status; /* what the child said last */
     uint8_t status_bytes[WATCH_STATUS_MAX];
     struct announcements waiting;
+    bool greeted;         /* by this child */
+    struct error refused; /* code not 0: of another release, as the last child that spoke */
 };
 
 int watch_talk_take(struct watch_talk *talk, const struct frame *frame);
