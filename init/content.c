@@ -38,7 +38,11 @@ static int read_marker(int dir, const struct expectation *item, struct content_r
 static int look_at_path(int dir, const struct expectation *item, struct content_result *result)
 {
     struct statx attributes;
-    if (statx(dir, item->relative, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &attributes) < 0)
+    _cleanup_close_ int fd = -1;
+    int r = fs_open_beneath(dir, item->relative, O_PATH, 0, &fd);
+    if (r < 0)
+        return r;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &attributes) < 0)
         return -errno;
     result->uid = attributes.stx_uid;
     result->gid = attributes.stx_gid;
@@ -51,11 +55,11 @@ static int look_at_path(int dir, const struct expectation *item, struct content_
 
 static int make_directory(int dir, const struct expectation *item, struct content_result *result)
 {
-    struct stat attributes;
     _cleanup_close_ int fd = -1;
-    if (fstatat(dir, item->relative, &attributes, 0) == 0)
-        return S_ISDIR(attributes.st_mode) ? 0 : -ENOTDIR;
-    int r = fs_mkdir_beneath(dir, item->relative, item->mode, &fd);
+    int r = fs_open_beneath(dir, item->relative, O_PATH | O_DIRECTORY, 0, &fd);
+    if (r != -ENOENT)
+        return r;
+    r = fs_mkdir_beneath(dir, item->relative, item->mode, &fd);
     result->made = r == 0;
     return r;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/test_hook.h"
 
 static atomic_bool no_openat2;
 
@@ -55,6 +56,12 @@ int fs_check_name(const char *name)
     return check_component(name, strnlen(name, NAME_MAX + 1));
 }
 
+/* Without a wait for whoever opens the other end of a FIFO. */
+static int with_always(int flags)
+{
+    return flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY);
+}
+
 /* -ENOSYS also when a seccomp filter answers EPERM to every openat2: then nothing here would ever
  * work. */
 static int open_with_openat2(int dir_fd, const char *path, int flags, mode_t mode)
@@ -62,10 +69,12 @@ static int open_with_openat2(int dir_fd, const char *path, int flags, mode_t mod
     if (atomic_load(&no_openat2))
         return -ENOSYS;
     struct open_how how = {
-        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+        .flags = (uint64_t)(unsigned)with_always(flags),
         .mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
     };
+    if (test_hook_omits("beneath"))
+        how.resolve = 0;
     for (int tries = 0; tries < 16; tries++) { /* EAGAIN: a rename raced with the walk */
         long fd = syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
         if (fd >= 0)
@@ -74,6 +83,19 @@ static int open_with_openat2(int dir_fd, const char *path, int flags, mode_t mod
             break;
     }
     return -errno;
+}
+
+/* -EXDEV: another file system, or the same one again, is mounted on what fd is. */
+static int check_mount(int dir_fd, int fd)
+{
+    struct statx a, b;
+    const unsigned wanted = STATX_MNT_ID;
+    if (statx(dir_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, wanted, &a) < 0 ||
+        statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, wanted, &b) < 0)
+        return -errno;
+    if (a.stx_mask & b.stx_mask & wanted) /* Linux 5.8 */
+        return a.stx_mnt_id == b.stx_mnt_id ? 0 : -EXDEV;
+    return a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor ? 0 : -EXDEV;
 }
 
 static int open_by_walking(int dir_fd, const char *path, int flags, mode_t mode)
@@ -86,9 +108,14 @@ static int open_by_walking(int dir_fd, const char *path, int flags, mode_t mode)
         memcpy(name, start, (size_t)(end - start));
         name[end - start] = '\0';
         int fd = *end ? openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                      : openat(at, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+                      : openat(at, name, with_always(flags) | O_NOFOLLOW, mode);
         if (fd < 0)
             return -errno;
+        int r = check_mount(dir_fd, fd);
+        if (r < 0) {
+            close(fd);
+            return r;
+        }
         if (!*end)
             return fd;
         cleanup_close_p(&parent_fd);
@@ -119,6 +146,40 @@ static int make_one(int dir_fd, const char *name, mode_t mode, int *ret_fd)
     if (!made && errno != EEXIST)
         return -errno;
     _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (made && fchmod(fd, mode) < 0)
+        return -errno;
+    int r = check_mount(dir_fd, fd);
+    if (r == 0)
+        *ret_fd = take_fd(&fd);
+    return r;
+}
+
+static int make_parents(const char *path)
+{
+    char part[PATH_MAX];
+    int n = snprintf(part, sizeof(part), "%s", path);
+    if (n < 0 || (size_t)n >= sizeof(part))
+        return -ENAMETOOLONG;
+    for (char *slash = part; *slash && (slash = strchr(slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        if (mkdir(part, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        *slash = '/';
+    }
+    return 0;
+}
+
+int fs_make_path(const char *path, mode_t mode, int *ret_fd)
+{
+    int r = make_parents(path);
+    if (r < 0)
+        return r;
+    bool made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
+        return -errno;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     if (made && fchmod(fd, mode) < 0)
@@ -205,12 +266,31 @@ int fs_write_atomic(int dir_fd, const char *name, const void *data, size_t lengt
     return r;
 }
 
+static int open_to_read(int dir_fd, const char *path, int *ret_fd)
+{
+    _cleanup_close_ int fd = -1;
+    struct stat is;
+    if (dir_fd == AT_FDCWD) {
+        *ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+        return *ret_fd < 0 ? -errno : 0;
+    }
+    int r = fs_open_beneath(dir_fd, path, O_RDONLY | O_NOFOLLOW, 0, &fd);
+    if (r == 0 && fstat(fd, &is) < 0)
+        r = -errno;
+    if (r == 0 && !S_ISREG(is.st_mode))
+        r = -EBADMSG;
+    if (r == 0)
+        *ret_fd = take_fd(&fd);
+    return r;
+}
+
 int fs_read_file(int dir_fd, const char *path, size_t max_length, char **ret_text,
                  size_t *ret_length)
 {
-    _cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
+    _cleanup_close_ int fd = -1;
+    int r = open_to_read(dir_fd, path, &fd);
+    if (r < 0)
+        return r;
     _cleanup_free_ char *text = NULL;
     size_t used = 0, size = 0;
     for (;;) {

@@ -55,8 +55,11 @@ static int enter(const struct cache_source *source, const char *name, struct cac
                  int *fd)
 {
     struct stat now;
-    _cleanup_close_ int next_fd = openat(*fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (next_fd < 0 || fstat(next_fd, &now) < 0)
+    _cleanup_close_ int next_fd = -1;
+    int r = fs_open_beneath(*fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &next_fd);
+    if (r < 0)
+        return r;
+    if (fstat(next_fd, &now) < 0)
         return -errno;
     if (now.st_dev != source->root.device)
         return -EXDEV;
@@ -194,12 +197,12 @@ static int copy_checked(const struct cache_source *source, int parent_fd, const 
                         struct cache_sight *sight)
 {
     struct cache_rights on_the_way = sight->rights;
-    _cleanup_close_ int from = openat(parent_fd, name,
-                                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
-                                          (source->nfs ? O_DIRECT : 0));
-    if (from < 0)
-        return -errno;
-    int r = ask(from, "", AT_EMPTY_PATH, source, sight);
+    _cleanup_close_ int from = -1;
+    int r = fs_open_beneath(parent_fd, name, O_RDONLY | O_NOFOLLOW | (source->nfs ? O_DIRECT : 0),
+                            0, &from);
+    if (r < 0)
+        return r;
+    r = ask(from, "", AT_EMPTY_PATH, source, sight);
     if (r == 0 && !cache_identity_equal(&sight->identity, expected))
         r = -ESTALE;
     if (r == 0)

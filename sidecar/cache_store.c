@@ -43,13 +43,7 @@ struct cache_store {
 
 static int make_cache_dir(const char *path, int *ret_fd, struct error *err)
 {
-    _cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = 0;
-    if (fd < 0 && errno == ENOENT && root_fd >= 0)
-        r = fs_mkdir_beneath(root_fd, path + strspn(path, "/"), DIR_MODE, &fd);
-    else if (fd < 0)
-        r = -errno;
+    int fd = -1, r = fs_make_path(path, DIR_MODE, &fd);
     if (r < 0)
         return error_set_errno(err, -r,
                                "cache.dir: %s cannot be made. Mount a volume of the task there "

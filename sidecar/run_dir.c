@@ -2,52 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/fs.h"
 #include "lib/ofd.h"
 
 #define LOCK_NAME "sidecar.lock"
 
 /* Others must be able to pass, whatever the umask is; the group's members share the directory. */
 enum { RUN_DIR_MODE = 02775, LOCK_MODE = 0644 };
-
-static int make_parents(const char *path)
-{
-    char part[PATH_MAX];
-    int n = snprintf(part, sizeof(part), "%s", path);
-    if (n < 0 || (size_t)n >= sizeof(part))
-        return -ENAMETOOLONG;
-    for (char *slash = part; (slash = strchr(slash + 1, '/')) != NULL;) {
-        *slash = '\0';
-        if (mkdir(part, 0755) < 0 && errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return 0;
-}
-
-static int make_dir(const char *path, int *ret_fd)
-{
-    int r = make_parents(path);
-    if (r < 0)
-        return r;
-    bool made = mkdir(path, 0755) == 0;
-    if (!made && errno != EEXIST)
-        return -errno;
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (made && fchmod(fd, RUN_DIR_MODE) < 0)
-        return -errno;
-    *ret_fd = take_fd(&fd);
-    return 0;
-}
 
 static void note_pid(int lock_fd)
 {
@@ -72,7 +38,7 @@ static int refuse(const struct settings *settings, int lock_fd, struct error *er
 int run_dir_open(const struct settings *settings, int *ret_lock_fd, struct error *err)
 {
     _cleanup_close_ int dir_fd = -1;
-    int r = make_dir(settings->run_dir, &dir_fd);
+    int r = fs_make_path(settings->run_dir, RUN_DIR_MODE, &dir_fd);
     if (r < 0)
         return error_set_errno(err, -r,
                                "run_dir: %s cannot be made. Mount a volume there that this "

@@ -51,10 +51,11 @@ static int write_slot(struct member *m, uint64_t drained)
 
 int member_attach(struct member *m, const char *state_dir)
 {
-    _cleanup_close_ int state_fd = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    _cleanup_close_ int state_fd = open(state_dir, flags);
     if (state_fd < 0)
         return -errno;
-    _cleanup_close_ int feed_fd = openat(state_fd, LAYOUT_FEED, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int feed_fd = openat(state_fd, LAYOUT_FEED, flags);
     if (feed_fd < 0)
         return -errno;
     int r = read_own_slot(m);

@@ -44,7 +44,7 @@ static int open_scanner(struct parts *parts, const struct parts_options *o, cons
     bool member = o->own->board_fd >= 0;
     struct scanner_options options = {
         .root_fd = parts->root_fd,
-        .state_fd = member ? open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1,
+        .state_fd = member ? open(state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1,
         .on_nfs = fs_is_nfs(state_dir),
         .state_gid = settings->state_gid,
         .scope = *o->scope,
@@ -68,7 +68,7 @@ static int open_peers(struct parts *parts, const struct parts_options *o, const 
     const struct settings *settings = o->settings;
     struct peers_options options = {
         .root_fd = parts->root_fd,
-        .state_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        .state_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
         .on_nfs = fs_is_nfs(state_dir),
         .scope = *o->scope,
         .poll_ms = settings->feed_poll_ms,

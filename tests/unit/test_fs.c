@@ -72,6 +72,20 @@ static void check_beneath(bool pretend)
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     close(fd);
     assert_int_equal(unlinkat(in_fd, "deep/new", 0), 0);
+    /* Another mount is another tree, although "beneath". */
+    _cleanup_close_ int top_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    fd = -1;
+    assert_int_equal(fs_open_beneath(top_fd, "proc/self/root/etc", O_PATH, 0, &fd), -EXDEV);
+    assert_int_equal(fs_open_beneath(top_fd, "proc/version", O_RDONLY, 0, &fd), -EXDEV);
+    assert_int_equal(fs_open_beneath(top_fd, "proc", O_PATH, 0, &fd), -EXDEV);
+    assert_int_equal(fs_mkdir_beneath(top_fd, "proc/self", 0700, &fd), -EXDEV);
+    assert_int_equal(fd, -1);
+    /* Nobody has the other end: an open that waits for him would wait for ever. */
+    assert_int_equal(mkfifoat(in_fd, "fifo", 0600), 0);
+    assert_int_equal(fs_open_beneath(in_fd, "fifo", O_WRONLY | O_CREAT, 0600, &fd), -ENXIO);
+    assert_int_equal(fs_open_beneath(in_fd, "fifo", O_RDONLY, 0, &fd), 0);
+    close(fd);
+    assert_int_equal(unlinkat(in_fd, "fifo", 0), 0);
     fs_pretend_no_openat2(false);
 }
 
@@ -136,12 +150,48 @@ static void test_write_and_read(void **state)
         assert_null(strstr(entry->d_name, ".tmp-"));
 }
 
+/* What others can put into a directory in place of a file. */
+static void test_read_nothing_else(void **state)
+{
+    char *text = NULL;
+    assert_int_equal(mkfifoat(root_fd, "in/fifo", 0600), 0);
+    assert_int_equal(symlinkat("../secret", root_fd, "in/link"), 0);
+    assert_int_equal(fs_read_file(root_fd, "in/fifo", 100, &text, NULL), -EBADMSG);
+    assert_int_equal(fs_read_file(root_fd, "in/link", 100, &text, NULL), -ELOOP);
+    assert_int_equal(fs_read_file(root_fd, "in/deep", 100, &text, NULL), -EBADMSG);
+    assert_true(fs_read_file(root_fd, "in/absolute/passwd", 100000, &text, NULL) < 0);
+    assert_null(text);
+    assert_int_equal(fs_read_file(AT_FDCWD, "/proc/self/statm", 100, &text, NULL), 0);
+    free(text);
+}
+
+static void test_make_path(void **state)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int fd;
+    snprintf(path, sizeof(path), "%s/one/two/three", root);
+    mode_t old = umask(077);
+    assert_int_equal(fs_make_path(path, 02775, &fd), 0);
+    umask(old);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 02775);
+    close(fd);
+    assert_int_equal(fs_make_path(path, 0700, &fd), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 02775);
+    close(fd);
+    snprintf(path, sizeof(path), "%s/secret/below", root);
+    assert_int_equal(fs_make_path(path, 0700, &fd), -ENOTDIR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_beneath_openat2), cmocka_unit_test(test_beneath_walking),
         cmocka_unit_test(test_names),           cmocka_unit_test(test_mkdir),
-        cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_write_and_read),  cmocka_unit_test(test_read_nothing_else),
+        cmocka_unit_test(test_make_path),
     };
     return cmocka_run_group_tests_name("fs", tests, setup, teardown);
 }
