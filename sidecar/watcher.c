@@ -140,7 +140,7 @@ static void plan_restart(struct watcher *w, int status)
         .path = w->options.path,
         .status = status,
         .was_silent = w->silent,
-        .last_words = w->process.words.last,
+        .last_words = w->talk.refused.code ? w->talk.refused.text : w->process.words.last,
         .in_a_row = ++w->ends_in_a_row,
         .pause_ms = pause_ms,
     };
