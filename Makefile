@@ -316,6 +316,14 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -m 644 $(wildcard docs/man/*.7) $(DESTDIR)$(PREFIX)/share/man/man7
 	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8
 
+# ---- the image: image/make says what can be set ----
+IMAGE_MAKE = VERSION=$(VERSION) BUILD=$(BUILD)
+image: ## build the image efs-sidecar:VERSION with docker, podman or buildah (DEBIAN=bookworm, FRESH=1)
+	$(Q)$(IMAGE_MAKE) image/make image
+
+image-root: ## and its root file system as files in build/image/root, unless it is there already
+	$(Q)tests/as-root env $(IMAGE_MAKE) image/make root
+
 demo: ## two tasks on a shared directory of this machine: no NFS, no AWS
 	$(Q)demo/run
 
@@ -335,4 +343,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
