@@ -1,6 +1,7 @@
 #include "shim/hit.h"
 
 #include "shim/count.h"
+#include "shim/origin.h"
 #include "shim/sys.h"
 
 /* The kernel's O_LARGEFILE, which libc calls 0 where all files are large. */
@@ -15,11 +16,11 @@
 /* What may be asked of a copy; anything else is for EFS to answer. */
 enum { FLAGS = O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | FLAG_LARGEFILE };
 
-static bool switched_on;
+static enum hit_policy policy; /* atomic */
 
-void hit_configure(bool on)
+void hit_configure(enum hit_policy now)
 {
-    switched_on = on;
+    cache_store(&policy, now);
 }
 
 /* Asks EFS for what the application would open, links and all, if it is still what was copied. */
@@ -77,7 +78,7 @@ bool hit_begin(struct hit *hit, int dir_fd, const char *path, int flags)
 {
     _keep_errno_;
     hit->wanted = false;
-    if (!switched_on || (flags & O_ACCMODE) != O_RDONLY ||
+    if (cache_load(&policy) == HIT_NEVER || (flags & O_ACCMODE) != O_RDONLY ||
         (flags & (O_CREAT | O_TRUNC | O_DIRECTORY | O_PATH)) != 0)
         return false;
     struct shim_view *view = view_get(false);
@@ -105,19 +106,30 @@ static bool is_fresh(const struct cache_look *look)
            cache_is_fresh(look, sys_clock_ms(CLOCK_BOOTTIME));
 }
 
-bool hit_end(struct hit *hit, bool opened)
+/* This cache keeps no origins: the process does without it. */
+static bool is_told_apart(int fd)
+{
+    if (cache_load(&policy) == HIT_ALWAYS || origin_is_known(fd))
+        return false;
+    hit_configure(HIT_NEVER);
+    return true;
+}
+
+bool hit_end(struct hit *hit, int fd)
 {
     _keep_errno_;
     const struct cache_view *view = &hit->where.mapping->view;
     enum cache_count answer = CACHE_HITS;
-    if (!opened)
+    if (fd < 0)
         answer = CACHE_NO_COPY_COUNT;
+    else if (is_told_apart(fd))
+        answer = CACHE_UNUSUAL_COUNT;
     else if (!cache_look_again(view, hit->where.hash, &hit->look))
         answer = CACHE_RACED_COUNT;
     else if (!is_fresh(&hit->look))
         answer = CACHE_EXPIRED_COUNT;
     count(hit->where.mapping, answer);
-    hit->wanted = answer != CACHE_HITS;
+    hit->wanted = answer != CACHE_HITS && answer != CACHE_UNUSUAL_COUNT;
     if (answer == CACHE_HITS)
         cache_visit(view, hit->look.slot);
     return answer == CACHE_HITS;

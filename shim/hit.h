@@ -3,7 +3,7 @@
  *
  *     if (hit_begin(&hit, dir_fd, path, flags)) {
  *         open hit.copy
- *         if (hit_end(&hit, opened))
+ *         if (hit_end(&hit, fd))
  *             it is a hit: give what was opened to the application
  *         else
  *             close it
@@ -31,9 +31,11 @@ struct hit {
     char copy[HIT_COPY_MAX];
 };
 
-void hit_configure(bool on); /* from the constructor; before that there are no hits */
+/* From the constructor; before that there are no hits. */
+enum hit_policy { HIT_NEVER, HIT_WITH_ORIGIN, HIT_ALWAYS };
+void hit_configure(enum hit_policy policy);
 bool hit_begin(struct hit *hit, int dir_fd, const char *path, int flags);
-bool hit_end(struct hit *hit, bool opened);
+bool hit_end(struct hit *hit, int fd); /* -1: not opened */
 void hit_missed(struct hit *hit, bool opened);
 
 #endif

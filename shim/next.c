@@ -18,11 +18,22 @@ static const struct {
     const char *name;
     size_t at;
 } functions[] = {
-    {"openat", offsetof(struct next, openat)},     {"fopen", offsetof(struct next, fopen)},
-    {"freopen", offsetof(struct next, freopen)},   {"rename", offsetof(struct next, rename)},
-    {"renameat", offsetof(struct next, renameat)}, {"renameat2", offsetof(struct next, renameat2)},
-    {"unlink", offsetof(struct next, unlink)},     {"unlinkat", offsetof(struct next, unlinkat)},
-    {"remove", offsetof(struct next, remove)},     {"truncate", offsetof(struct next, truncate)},
+    {"openat", offsetof(struct next, openat)},
+    {"fopen", offsetof(struct next, fopen)},
+    {"freopen", offsetof(struct next, freopen)},
+    {"rename", offsetof(struct next, rename)},
+    {"renameat", offsetof(struct next, renameat)},
+    {"renameat2", offsetof(struct next, renameat2)},
+    {"unlink", offsetof(struct next, unlink)},
+    {"unlinkat", offsetof(struct next, unlinkat)},
+    {"remove", offsetof(struct next, remove)},
+    {"truncate", offsetof(struct next, truncate)},
+    {"fstat", offsetof(struct next, fstat)},
+    {"fstatat", offsetof(struct next, fstatat)},
+    {"__fxstat", offsetof(struct next, __fxstat)},
+    {"__fxstatat", offsetof(struct next, __fxstatat)},
+    {"statx", offsetof(struct next, statx)},
+    {"flistxattr", offsetof(struct next, flistxattr)},
 };
 
 void next_find(void)

@@ -13,7 +13,10 @@
 #define SHIM_NEXT_H
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+
+struct statx;
 
 struct next {
     int (*openat)(int, const char *, int, ...);
@@ -26,6 +29,12 @@ struct next {
     int (*unlinkat)(int, const char *, int);
     int (*remove)(const char *);
     int (*truncate)(const char *, off_t);
+    int (*fstat)(int, struct stat *);
+    int (*fstatat)(int, const char *, struct stat *, int);
+    int (*__fxstat)(int, int, struct stat *); /* what older ones have in their place */
+    int (*__fxstatat)(int, int, const char *, struct stat *, int);
+    int (*statx)(int, const char *, int, unsigned, struct statx *);
+    ssize_t (*flistxattr)(int, char *, size_t);
 };
 
 extern struct next next;

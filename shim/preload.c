@@ -39,18 +39,25 @@ _Static_assert(sizeof(off_t) == 8, "open and open64 are one");
  * NOLINTBEGIN(readability-redundant-declaration,readability-inconsistent-declaration-parameter-name)
  */
 
-/* They compare or keep what fstat says, which is that of the copy (cp refuses to go on, tar
- * archives its owner and mode), or wait for the file to grow in the descriptor that they have.
- * What they write leaves its marks. */
-static const char *const left_alone[] = {"bsdtar", "cp",  "cpio", "install", "less", "mv",
-                                         "rsync",  "sed", "tail", "tar",     "zip"};
+/* Programs that wait for the file to grow in the descriptor that they have, and programs that
+ * compare or keep what fstat says (cp refuses to go on, tar archives owner and mode): where it is
+ * that of the copy, for want of the source's, they do without. What they write leaves its marks. */
+static const struct {
+    const char *name;
+    enum hit_policy policy;
+} programs[] = {
+    {"bsdtar", HIT_WITH_ORIGIN},  {"cp", HIT_WITH_ORIGIN},  {"cpio", HIT_WITH_ORIGIN},
+    {"install", HIT_WITH_ORIGIN}, {"less", HIT_NEVER},      {"mv", HIT_WITH_ORIGIN},
+    {"rsync", HIT_WITH_ORIGIN},   {"sed", HIT_WITH_ORIGIN}, {"tail", HIT_NEVER},
+    {"tar", HIT_WITH_ORIGIN},     {"zip", HIT_WITH_ORIGIN},
+};
 
-static bool is_left_alone(void)
+static enum hit_policy policy_of_program(void)
 {
-    for (size_t i = 0; i < sizeof(left_alone) / sizeof(left_alone[0]); i++)
-        if (strcmp(program_invocation_short_name, left_alone[i]) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (strcmp(program_invocation_short_name, programs[i].name) == 0)
+            return programs[i].policy;
+    return HIT_ALWAYS;
 }
 
 __attribute__((constructor)) static void start(void)
@@ -62,7 +69,7 @@ __attribute__((constructor)) static void start(void)
     if (off && (strcmp(off, "off") == 0 || strcmp(off, "0") == 0))
         return;
     guard_install();
-    hit_configure(!is_left_alone());
+    hit_configure(policy_of_program());
     view_configure(dir && *dir ? dir : DEFAULT_DIR);
     if (to)
         count_configure(to);
@@ -97,7 +104,7 @@ static int open_copy(struct hit *hit, int flags)
 {
     _keep_errno_;
     int fd = sys_openat(AT_FDCWD, hit->copy, flags, 0);
-    if (hit_end(hit, fd >= 0))
+    if (hit_end(hit, fd))
         return fd;
     if (fd >= 0)
         sys_close(fd);
@@ -212,7 +219,7 @@ static FILE *fopen_copy(struct hit *hit, const char *mode)
 {
     _keep_errno_;
     FILE *stream = NEXT(fopen)(hit->copy, mode);
-    if (hit_end(hit, stream != NULL))
+    if (hit_end(hit, stream ? fileno(stream) : -1))
         return stream;
     if (stream)
         fclose(stream);

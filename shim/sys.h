@@ -66,6 +66,7 @@ struct sys_stat {
     uint64_t dev, inode, size_bytes;
     int64_t mtime_ns, ctime_ns;
     mode_t mode;
+    uid_t uid;
 };
 
 static inline int64_t sys_time_ns(const struct sys_raw_time *time)
@@ -84,7 +85,8 @@ static inline int sys_statx(int dir, const char *path, int flags, struct sys_sta
                                   .size_bytes = raw.size_bytes,
                                   .mtime_ns = sys_time_ns(&raw.mtime),
                                   .ctime_ns = sys_time_ns(&raw.ctime),
-                                  .mode = raw.mode};
+                                  .mode = raw.mode,
+                                  .uid = raw.uid};
     return 0;
 }
 

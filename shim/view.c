@@ -74,13 +74,18 @@ static int open_control(const char *name, size_t length, const char *suffix, int
 static bool read_mounts(struct shim_view *view)
 {
     struct cache_mount_name names[CACHE_MOUNTS_MAX];
+    struct sys_stat st;
     int fd = open_control(CACHE_MOUNTS_FILE, sizeof(CACHE_MOUNTS_FILE) - 1, "", O_RDONLY);
     if (fd < 0)
         return false;
-    ssize_t length = sys_read(fd, view->text, sizeof(view->text));
+    ssize_t length = sys_statx(fd, "", AT_EMPTY_PATH, &st) == 0
+                         ? sys_read(fd, view->text, sizeof(view->text))
+                         : -1;
     sys_close(fd);
     if (length <= 0)
         return false;
+    view->dev = st.dev;
+    view->owner = st.uid;
     view->n = cache_mounts_parse(view->text, (size_t)length, names);
     for (int i = 0; i < view->n; i++)
         view->mounts[i].is = names[i];
@@ -117,6 +122,15 @@ struct shim_view *view_get(bool at_once)
 void view_retire(struct shim_view *view)
 {
     cache_store(&view->retired, 1);
+}
+
+/* Also when the sidecar has gone: its copies are open still. */
+bool view_trusts(uint64_t dev, uid_t owner)
+{
+    const struct shim_view *view = cache_load_acquire(&current);
+    if (!view)
+        view = view_get(false);
+    return view && view->dev == dev && (owner == view->owner || owner == geteuid());
 }
 
 /* ---- one mount ---- */

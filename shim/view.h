@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "shim/cache_layout.h"
 
@@ -41,6 +42,8 @@ struct shim_mount {
 
 struct shim_view {
     uint32_t retired; /* atomic */
+    uid_t owner;      /* the sidecar; the next is where the copies are */
+    uint64_t dev;
     int n;
     struct shim_mount mounts[CACHE_MOUNTS_MAX];
     char text[CACHE_MOUNTS_BYTES_MAX];
@@ -52,5 +55,8 @@ struct shim_view *view_get(bool at_once);
 struct shim_mapping *view_map(struct shim_mount *mount, bool at_once);
 bool view_is_its_mount(const struct shim_mount *mount, struct shim_mapping *mapping);
 void view_retire(struct shim_view *view);
+
+/* May a file of this owner on this device be a copy, and say of itself what it likes? */
+bool view_trusts(uint64_t dev, uid_t owner);
 
 #endif

@@ -93,6 +93,21 @@ static int open_parent(const struct cache_source *source, const char *path,
     return 0;
 }
 
+static struct cache_origin origin_of(const struct statx *now)
+{
+    return (struct cache_origin){
+        .dev = makedev(now->stx_dev_major, now->stx_dev_minor),
+        .inode = now->stx_ino,
+        .blocks = now->stx_blocks,
+        .atime_ns = change_time_ns(&now->stx_atime),
+        .ctime_ns = change_time_ns(&now->stx_ctime),
+        .mode = now->stx_mode,
+        .links = now->stx_nlink,
+        .uid = now->stx_uid,
+        .gid = now->stx_gid,
+    };
+}
+
 static int ask(int dir_fd, const char *name, int flags, const struct cache_source *source,
                struct cache_sight *sight)
 {
@@ -111,6 +126,7 @@ static int ask(int dir_fd, const char *name, int flags, const struct cache_sourc
         .mtime_ns = change_time_ns(&now.stx_mtime),
         .ctime_ns = change_time_ns(&now.stx_ctime),
     };
+    sight->origin = origin_of(&now);
     return cache_rights_add(&sight->rights, now.stx_mode, now.stx_uid, now.stx_gid, false);
 }
 
@@ -222,6 +238,8 @@ static int fill(const struct cache_source *source, int parent_fd, const char *na
                 struct cache_sight *sight)
 {
     int r = copy_checked(source, parent_fd, name, expected, to, stop, sight);
+    if (r == 0)
+        cache_origin_keep(to, &sight->origin); /* while we may write to it */
     if (r == 0)
         r = give_rights(to, &sight->rights);
     if (r == 0)

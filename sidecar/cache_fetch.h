@@ -14,8 +14,8 @@
  *     r = cache_fetch_list(&source, "a", &names, &bytes);      // what is in a directory
  *
  * No symbolic link is followed, no other mount is entered. No descriptor, mapping or link to the
- * source is left. The copy has its final permissions, the source's time of modification, and is on
- * the disk (fsync); after a failure there is none.
+ * source is left. The copy has its final permissions, the source's time of modification and origin
+ * (shim/cache_origin.h), and is on the disk (fsync); after a failure there is none.
  *
  * Results: -ESTALE it changed meanwhile, -EACCES see cache_rights.h, -EMEDIUMTYPE it is no regular
  * file, -EXDEV the mount is another one, -ECANCELED stop was set, -ENOSPC or -EDQUOT on the cache
@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 #include "lib/config.h"
+#include "shim/cache_origin.h"
 #include "sidecar/cache_rights.h"
 
 struct cache_root {
@@ -51,7 +52,8 @@ struct cache_identity {
 struct cache_sight {
     struct cache_identity identity;
     struct cache_rights rights;
-    int64_t sent_ms; /* when the server was asked: the file was this then or later */
+    struct cache_origin origin; /* but for copy_inode */
+    int64_t sent_ms;            /* when the server was asked: the file was this then or later */
 };
 
 bool cache_identity_equal(const struct cache_identity *a, const struct cache_identity *b);

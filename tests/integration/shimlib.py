@@ -28,6 +28,27 @@ class Cache:
         paths = paths or [os.path.relpath(os.path.join(top, f), self.share) for top, _, files in os.walk(self.share) for f in files]
         self.tool("fill", how, *paths)
 
+    def copies(self):
+        return [os.path.join(top, f) for top, _, files in os.walk(self.dir) for f in files if not top.startswith(self.control)]
+
+    def keeps_origins(self):
+        """Has this file system extended attributes? tmpfs has had them since Linux 6.6."""
+        try:
+            os.setxattr(self.share, "user.test", b"x")
+            return True
+        except OSError as error:
+            print(f"#   without what needs extended attributes: {error}")
+            return False
+
+    def forget_origins(self):
+        """As on a volume that has no extended attributes."""
+        if not self.keeps_origins():
+            return
+        for path in self.copies():
+            os.chmod(path, 0o644)
+            os.removexattr(path, "user.efs")
+            os.chmod(path, 0o444)
+
     def write(self, path, text):
         full = os.path.join(self.share, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)

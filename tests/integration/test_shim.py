@@ -27,7 +27,8 @@ def library(_root):
                                text=True).stdout.split())
     wanted = {"open", "openat", "__open_2", "__openat_2", "creat", "fopen", "freopen", "truncate"}
     wanted |= {n[:-2] + "64_2" if n.endswith("_2") else n + "64" for n in wanted}
-    check(names == wanted | {"rename", "renameat", "renameat2", "unlink", "unlinkat", "remove"}, names)
+    wanted |= {n + wide for n in ("fstat", "fstatat", "__fxstat", "__fxstatat") for wide in ("", "64")}
+    check(names == wanted | {"rename", "renameat", "renameat2", "unlink", "unlinkat", "remove", "statx", "flistxattr"}, names)
     if os.path.exists(MUSL):
         check(re.findall(r"NEEDED.*\[(.*)\]", readelf("-d", MUSL)) == ["libc.so"], "NEEDED by musl's")
 
@@ -35,7 +36,11 @@ def library(_root):
 def tree(cache):
     """A small application of everything."""
     for i in range(40):
-        cache.write(f"text/{i % 4}/f{i}", f"line {i}\n" * 300 + "key value\n")
+        path = cache.write(f"text/{i % 4}/f{i}", f"line {i}\n" * 300 + "key value\n")
+        os.chmod(path, 0o600 | i)
+        os.utime(path, ns=(1, i * 10 ** 17 + i))
+        if os.geteuid() == 0:
+            os.chown(path, 1000 + i, 2000 + i)
     cache.write("lib/module.py", "def greet():\n    return 'from a module'\n")
     cache.write("lib/module.js", "exports.greet = () => 'from a module'\n")
     cache.write("lib/module.php", "<?php function greet() { return 'from a module'; }\n")
@@ -53,15 +58,22 @@ def tree(cache):
     subprocess.run(["sqlite3", cache.share + "/rows.db", "create table t(x); insert into t values (1), (2), (3);"], check=True)
 
 
-def programs(top):
-    """What, the hits it has to have at least, and what it is called with below the share."""
+STAT = "stat -c '%n %.9Y %a %u %g %s'"
+COPIES = f"cd ../copy && {STAT} */* && cat */* && /usr/bin/python3 -c 'import os, sys; print([os.listxattr(f) for f in sys.argv[1:]])' */*"
+
+
+def programs(top, origins):
+    """What, the hits it has to have at least, and what it is called with below the share. Without `origins`, some have none."""
     files = sorted(glob.glob(top + "/text/*/*"))
     yield "cat", 40, ["cat", *files]
-    yield "cp", 0, ["sh", "-c", "rm -rf ../copy && cp -rp text ../copy && cd ../copy && stat -c '%n %Y %a %s' */* && cat */*"]
+    yield "cp", origins and 40, ["sh", "-c", f"rm -rf ../copy && cp -rp text ../copy && {COPIES}"]
+    yield "cp -a", origins and 40, ["sh", "-c", f"rm -rf ../copy && cp -a text ../copy && {COPIES}"]
+    yield "install", origins and 40, ["sh", "-c", "rm -rf ../copy && mkdir ../copy && install -p -m 600 text/*/* ../copy && cat ../copy/*"]
     yield "grep", 40, ["grep", "-rh", "key", "text/1", "text/2", "text/3", "text/0", "--no-messages"]
-    yield "sed", 0, ["sed", "-n", "2p", files[0], files[1]]
-    yield "sed -i", 0, ["sh", "-c", "cp -p text/1/f1 edited; sed -i s/line/row/ edited; stat -c '%a %U %s' edited; cat edited; rm edited"]
-    yield "tar", 0, ["sh", "-c", "tar --sort=name -cf - text | tee ../all.tar | tar -tvf - && tar -xOf ../all.tar"]
+    yield "sed", origins and 2, ["sed", "-n", "2p", files[0], files[1]]
+    yield "tar", origins and 40, ["sh", "-c", "tar --sort=name -cf - text | tee ../all.tar | tar -tvf - && sha256sum <../all.tar && tar -xOf ../all.tar"]
+    if origins:
+        yield "stat", 1, ["sh", "-c", "stat - <text/1/f1 | grep -v -e Access: -e Birth:"]
     yield "awk", 2, ["awk", "{ n += NF } END { print n }", files[0], files[1]]
     yield "sort", 2, ["sort", "-m", files[0], files[1]]
     yield "head", 3, ["head", "-n", "1", *files[:3]]
@@ -88,16 +100,22 @@ def matrix(root):
     os.environ["GIT_CONFIG_COUNT"] = "1"  # a repository of whoever runs this
     os.environ["GIT_CONFIG_KEY_0"], os.environ["GIT_CONFIG_VALUE_0"] = "safe.directory", "*"
     left_out = []
-    for mode in ("validate", "immutable"):
+    for mode, origins in (("validate", True), ("immutable", True), ("immutable", False)):
+        if origins and not cache.keeps_origins():
+            continue
         cache.fill(mode)
-        for name, hits, argv in programs(cache.share):
+        if not origins:
+            cache.forget_origins()
+        for name, hits, argv in programs(cache.share, origins):
+            if not origins and hits > 0:
+                continue
             if not shutil.which(argv[0]):
                 left_out.append(name)
                 continue
             plain, _ = cache.run(*argv, library=None)
             with_it, counted = cache.run(*argv)
             check(plain == with_it and plain[1] == 0, f"{mode}, {name}: without: {plain}\nwith: {with_it}")
-            check(counted["hits"] >= hits if hits else counted["hits"] == 0, f"{mode}, {name}: {counted}, and not {hits} hits")
+            check(counted["hits"] >= hits if hits else counted["hits"] == 0, f"{mode}, {name}: {counted}, and not {hits} hits, origins {origins}")
             check(counted["unreadable"] == counted["raced"] == counted["changed"] == 0, f"{mode}, {name}: {counted}")
         (_, _), counted = cache.run("cat", "text/1/f1", EFS_CACHE="off")
         check(sum(counted.values()) == 0, f"EFS_CACHE=off: {counted}")
@@ -299,8 +317,8 @@ def another_mount(root):
     cache.reads("f", "another\n", hit=False)
 
 
-def identity(root):
-    """tail -F follows a file that grows and is rotated, for tail does without; what fstat says is the copy, what stat says is the share"""
+def growing(root):
+    """tail -F follows a file that grows and is rotated, for tail does without"""
     cache = Cache(root)
     path = cache.write("log", "one\n")
     cache.fill("validate")
@@ -322,10 +340,107 @@ def identity(root):
         finally:
             tail.terminate()
             tail.wait(30)
-    cache.fill("immutable")
-    script = "import os, sys; f = open(sys.argv[1]); print(os.path.samestat(os.fstat(f.fileno()), os.stat(sys.argv[1])))"
-    (text, _), counted = cache.run("/usr/bin/python3", "-c", script, path)
-    check(text == b"False\n" and counted["hits"] == 1, f"{text} {counted}: the manual says otherwise")
+
+
+# Of each descriptor: all that stat of the path says, and is it a copy.
+SHOW = """
+import os, socket, sys
+path, cache = sys.argv[1:3]
+def show(fd):
+    st = os.fstat(fd)
+    return [getattr(st, n) for n in ("st_dev", "st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks", "st_mtime_ns", "st_ctime_ns")]
+wanted = show(os.open(path, os.O_PATH))
+def check(what, fd):
+    if not os.readlink(f"/proc/self/fd/{fd}").startswith(cache):
+        sys.exit(f"{what}: no copy")
+    if show(fd) != wanted:
+        sys.exit(f"{what}: {show(fd)}, not {wanted}")
+check("inherited", 0)
+fd = os.open(path, os.O_RDONLY)
+check("opened", fd)
+check("dup2", os.dup2(fd, 100))
+one, other = socket.socketpair()
+socket.send_fds(one, [b"x"], [fd])
+check("passed on", socket.recv_fds(other, 1, 1)[1][0])
+os.close(fd)
+with open(path) as file:
+    check("a stream", file.fileno())
+    if os.fork() == 0:
+        check("after a fork", file.fileno())
+        os._exit(0)
+    if os.wait()[1] != 0:
+        sys.exit(1)
+if os.open("/etc/passwd", os.O_RDONLY) != fd or os.fstat(fd).st_ino != os.stat("/etc/passwd").st_ino:
+    sys.exit("another file by the same number")
+for line in sys.stdin.buffer:
+    pass
+check("read to its end", 0)
+"""
+
+
+def identity(root):
+    """what fstat says of a copy is what stat says of the file: however the descriptor got there; and no other file can say so of itself"""
+    cache = Cache(root)
+    if not cache.keeps_origins():
+        return
+    path = cache.write("f", "content\n")
+    os.link(path, path + ".2")
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 5678)
+    os.chmod(path, 0o4751)
+    for mode in ("immutable", "validate"):
+        cache.fill(mode, "f")
+        (text, code), counted = cache.run("sh", "-c", '/usr/bin/python3 -c "$1" "$2" "$3" <"$2"', "sh", SHOW, path, cache.dir)
+        check((text, code) == (b"", 0) and counted["hits"] == 3, f"{mode}: {text} {counted}")
+    copy = cache.dir + "/.validate/data/f"
+    script = "import os, sys; st = os.fstat(os.open(sys.argv[1], os.O_RDONLY)); print(st.st_ino, st.st_uid, oct(st.st_mode))"
+
+    def told(what, expected):
+        (text, _), _ = cache.run("/usr/bin/python3", "-c", script, copy)
+        own = os.stat(copy)
+        wanted = os.stat(path) if expected else own
+        check(text.decode() == f"{wanted.st_ino} {wanted.st_uid} {oct(wanted.st_mode)}\n", f"{what}: {text}")
+
+    told("a copy by its path", True)
+    attribute = os.getxattr(copy, "user.efs")
+    os.rename(copy, copy + ".old")
+    shutil.copy(copy + ".old", copy)
+    os.chmod(copy, 0o644)
+    os.setxattr(copy, "user.efs", attribute)
+    os.chmod(copy, 0o444)
+    told("one that has the attribute of another", False)
+    os.rename(copy + ".old", copy)
+    os.chmod(copy, 0o644)
+    told("one that may be written", False)
+    for wrong in (b"", attribute[:-1], attribute + b"x"):
+        os.setxattr(copy, "user.efs", wrong)
+        os.chmod(copy, 0o444)
+        told("an attribute of another size", False)
+        os.chmod(copy, 0o644)
+    os.setxattr(copy, "user.efs", attribute)
+    os.chmod(copy, 0o444)
+    told("the copy again", True)
+    if os.geteuid() == 0:
+        os.chown(copy, 4321, 4321)
+        told("one of another owner", False)
+
+
+def in_place(root):
+    """sed -i and perl -i leave the bytes, owner and mode that they leave without"""
+    cache, seen = Cache(root), []
+    for library in (None, SHIM):
+        for name, argv in (("sed", ["sed", "-i", "s/old/new/"]), ("perl", ["perl", "-i", "-pe", "s/old/new/"])):
+            path = cache.write(name, "old\n")
+            if os.geteuid() == 0:
+                os.chown(path, 1234, 5678)
+            os.chmod(path, 0o640)
+            cache.fill("validate", name)
+            done, counted = cache.run(*argv, path, library=library)
+            st = os.stat(path)
+            with open(path, encoding="utf-8") as file:
+                seen.append((done, file.read(), st.st_mode, st.st_uid, st.st_gid))
+            check(counted["hits"] == (1 if library else 0), f"{name}: {counted}")
+    check(seen[:2] == seen[2:] and seen[0][1] == "new\n", f"{seen}")
 
 
 def report(root):
@@ -340,5 +455,5 @@ def report(root):
 
 
 if __name__ == "__main__":
-    run(library, matrix, nginx, same_semantics, freshness, paths, own_writes, whole_directories, later_sidecars, another_mount, identity,
-        report)
+    run(library, matrix, nginx, same_semantics, freshness, paths, own_writes, whole_directories, later_sidecars, another_mount, growing, identity,
+        in_place, report)

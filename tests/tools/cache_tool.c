@@ -19,6 +19,7 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/fs.h"
+#include "shim/cache_origin.h"
 #include "shim/cache_writer.h"
 
 enum { SLOTS = 4096, PATH_ROOM = 2048, BAD_USAGE = 64 };
@@ -70,13 +71,23 @@ static void make_copy(const char *from, char *to, struct stat *ret_st)
     make_parents(to);
     (void)unlink(to);
     _cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
-    _cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    _cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (in < 0 || out < 0 || fstat(in, ret_st) < 0)
         err(1, "%s to %s", from, to);
     for (off_t done = 0; done < ret_st->st_size;)
         if (sendfile(out, in, &done, (size_t)(ret_st->st_size - done)) <= 0)
             err(1, "%s to %s", from, to);
-    if (futimens(out, (struct timespec[]){ret_st->st_atim, ret_st->st_mtim}) < 0)
+    cache_origin_keep(out, &(struct cache_origin){.dev = ret_st->st_dev,
+                                                  .inode = ret_st->st_ino,
+                                                  .blocks = (uint64_t)ret_st->st_blocks,
+                                                  .atime_ns = in_ns(ret_st->st_atim),
+                                                  .ctime_ns = in_ns(ret_st->st_ctim),
+                                                  .mode = ret_st->st_mode,
+                                                  .links = (uint32_t)ret_st->st_nlink,
+                                                  .uid = ret_st->st_uid,
+                                                  .gid = ret_st->st_gid});
+    if (futimens(out, (struct timespec[]){ret_st->st_atim, ret_st->st_mtim}) < 0 ||
+        fchmod(out, 0444) < 0)
         err(1, "%s", to);
 }
 
