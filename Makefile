@@ -188,6 +188,10 @@ chaos-queue: all cluster-tools ## uploads, publish, claims on three hosts with e
 	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos-queue tests/cluster/chaos/queue.py
 	$(Q)cat $(BUILD)/chaos-queue/queue/report
 
+soak: all cluster-tools ## the whole task under load with faults, memory, descriptors and threads compared: SOAK_SECONDS=3600, SEED
+	$(Q)BUILD=$(BUILD) SEED=$(SEED) SOAK_SECONDS=$(SOAK_SECONDS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/soak tests/cluster/chaos/soak.py
+	$(Q)cat $(BUILD)/soak/soak/report
+
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
 CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfsprobe queuework storm uml-xstate.so)
 CLUSTER_ARGS  ?=

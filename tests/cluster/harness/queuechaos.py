@@ -136,8 +136,10 @@ APP_FAULTS = ("kill_writer", "kill_publish", "kill_command", "kill_guard")
 
 
 class Chaos(chaos.Chaos):
+    MEMBER = Member
+
     def __init__(self, cluster, hosts=3, seed=1, omit=None):
-        super().__init__(cluster, Member, Queue(), FAULTS, hosts, seed, omit)
+        super().__init__(cluster, self.MEMBER, Queue(), FAULTS, hosts, seed, omit)
         self.serving = True
         self.signs = open(os.path.join(cluster.results_dir, "signs"), "a", encoding="utf-8", buffering=1)
         self.server = Observer(self)
