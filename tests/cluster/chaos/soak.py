@@ -24,7 +24,7 @@ CACHE = "/run/cache"
 # Ends with 3 when a file is not one version in every block; else says now and then how many opens were copies.
 READ = f"""
 import os, sys, time
-opens = hits = 0
+opens = hits = turns = 0
 while True:
     for i in range({FILES}):
         try:
@@ -38,23 +38,27 @@ while True:
             if len(data) != {BLOCKS * 512} or len({{data[at:at + 8] for at in range(0, len(data), 512)}}) != 1:
                 print(f"mixed: {{i}}: {{len(data)}} bytes {{data[:8]}}", file=sys.stderr)
                 sys.exit(3)
-    print(opens, hits, flush=True)
+    turns += 1
+    if turns % 20 == 0:
+        print(opens, hits, flush=True)
     time.sleep(1)
 """
 WRITE = f"""
 import os, time
 os.makedirs("{HOT}", exist_ok=True)
 version = time.time_ns()
+def renew(i):
+    global version
+    version += 1
+    with open("{HOT}/.new", "wb") as f:
+        f.write((version.to_bytes(8, "little") + b"." * 504) * {BLOCKS})
+    os.rename("{HOT}/.new", f"{HOT}/{{i}}")
 for i in range({FILES}):
     if not os.path.exists(f"{HOT}/{{i}}"):
-        open(f"{HOT}/{{i}}", "wb").write((version.to_bytes(8, "little") + b"." * 504) * {BLOCKS})
+        renew(i)
 while True:
-    version += 1
-    new, old = f"{HOT}/.new", f"{HOT}/{{version % {FILES}}}"
-    with open(new, "wb") as f:
-        f.write((version.to_bytes(8, "little") + b"." * 504) * {BLOCKS})
-    os.rename(new, old)
     time.sleep(0.5)
+    renew(version % {FILES})
 """
 
 
@@ -81,7 +85,7 @@ class Member(queuechaos.Member):
         shim = f"{self.chaos.cluster.build}/libefscache.so"
         self.hot = Hot(self, lambda n: ["env", f"LD_PRELOAD={shim}", f"EFS_CACHE_DIR={CACHE}", "python3", "-c", READ])
         self.others += [self.hot, App(self, lambda n: "curl -sN --unix-socket /run/efs-sidecar/api.sock http://sidecar/v1/changes >/dev/null"),
-                        App(self, lambda n: "curl -s --unix-socket /run/efs-sidecar/api.sock http://sidecar/metrics >/dev/null; sleep 5")]
+                        App(self, lambda n: "curl -s --unix-socket /run/efs-sidecar/api.sock http://sidecar/metrics >/dev/null; exec sleep 15")]
         if self.host.number == 2:
             self.others.append(App(self, lambda n: ["python3", "-c", WRITE]))
 
@@ -91,7 +95,10 @@ class Soak(queuechaos.Chaos):
 
     def __init__(self, cluster, seed):
         super().__init__(cluster, seed=seed)
-        self.usage, self.sampled = Usage(), 0
+        self.usage, self.sampled, self.kills = Usage(), 0, False
+
+    def left(self):
+        return [name for name in super().left() if not name.startswith("hot/")]
 
     def next_member(self):
         """The sidecar of the first host lives from the beginning to the end."""
