@@ -173,8 +173,9 @@ model: ## check the models in docs/models with spin
 chaos-watch: all ## efs-watch at full size: 1,000,000 mkdir/rmdir pairs
 	$(Q)BUILD=$(TEST_BUILD_DIR) WATCH_PAIRS=1000000 tests/integration/test_watch_limits.py memory
 
-chaos-cache: all cluster-hooks ## a thousand kills at the steps of a fill; a start with a million files left behind
+chaos-cache: all cluster-hooks ## a thousand kills at the steps of a fill, some hundred at those of keeping a mirror; a start with a million files left behind
 	$(Q)BUILD=$(TEST_BUILD_DIR) CACHE_KILLS=112 CACHE_OLD=1000000 tests/integration/test_cache.py killed old_tree
+	$(Q)BUILD=$(TEST_BUILD_DIR) MIRROR_KILLS=20 tests/integration/test_mirror.py killed
 
 chaos-feed: all cluster-tools ## storms on two hosts with kills, cuts and restarts: SEEDS=1 OPS=200000, first seed SEED
 	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos tests/cluster/chaos/feed.py

@@ -66,6 +66,17 @@ static void print_rules(const json_t *mount)
     }
 }
 
+/* What an earlier sidecar had copied and is the file still. */
+static void print_kept(const json_t *warming)
+{
+    char bytes[TEXT_SHORT];
+    if (field_integer(warming, "kept_files") > 0)
+        printf(", %lld of them (%s) kept from before the restart",
+               field_integer(warming, "kept_files"),
+               text_size(field_integer(warming, "kept_bytes"), bytes));
+    putchar('\n');
+}
+
 static void print_mount(const json_t *mount)
 {
     char bytes[TEXT_SHORT], size[TEXT_SHORT];
@@ -83,10 +94,12 @@ static void print_mount(const json_t *mount)
            field_integer(opens, "hits"), field_integer(mount, "fetches"),
            field_integer(mount, "evictions"), field_integer(mount, "invalidations"),
            field_integer(cost, "calls"), json_real_value(json_object_get(cost, "dollars")));
-    if (field_integer(warming, "files") > 0)
-        printf("  pinned and warmed: %lld files, %lld there, %lld failed\n",
+    if (field_integer(warming, "files") > 0) {
+        printf("  pinned and warmed: %lld files, %lld there, %lld failed",
                field_integer(warming, "files"), field_integer(warming, "done"),
                field_integer(warming, "failed"));
+        print_kept(warming);
+    }
     print_rules(mount);
 }
 
@@ -150,9 +163,10 @@ static int judge(const json_t *warming)
 {
     char took[TEXT_SHORT], bytes[TEXT_SHORT];
     long long failed = field_integer(warming, "failed");
-    printf("%lld files, %s, in %s\n", field_integer(warming, "done"),
+    printf("%lld files, %s, in %s", field_integer(warming, "done"),
            text_size(field_integer(warming, "done_bytes"), bytes),
            text_duration(field_integer(warming, "ms"), took));
+    print_kept(warming);
     if (failed > 0)
         fprintf(
             stderr,

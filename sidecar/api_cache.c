@@ -94,6 +94,8 @@ static json_t *warming_json(const struct cache_stats *stats)
                   (json_int_t)pins->sized, "bytes", (json_int_t)pins->bytes, "done_bytes",
                   (json_int_t)pins->done_bytes, "listed", pins->walked, "complete", pins->complete,
                   "too_many", pins->over);
+    json_object_set_new(json, "kept_files", json_integer((json_int_t)stats->kept_files));
+    json_object_set_new(json, "kept_bytes", json_integer((json_int_t)stats->kept_bytes));
     int64_t ms = pins->began_ms ? clock_now_ms() - pins->began_ms : pins->took_ms;
     json_object_set_new(json, "ms", json_integer(ms));
     json_object_set_new(json, "switch_error",

@@ -49,6 +49,10 @@ int cache_open(const struct cache_options *options, struct cache **ret_cache, st
         error_set(err, ENOMEM, "no memory for the cache");
     if (r == 0)
         r = open_pins(cache, settings, err);
+    if (r == 0 && cache_store_has_left(cache->copies.store) &&
+        (r = cache_restore_new(cache->copies.store, &cache->source, (size_t)settings->cache_files,
+                               &cache->restore)) < 0)
+        error_set(err, ENOMEM, "no memory for the cache");
     if (r < 0) {
         cache_close(cache);
         return r;
@@ -63,6 +67,7 @@ void cache_close(struct cache *cache)
     if (!cache)
         return;
     cache_jobs_free(cache->jobs);
+    cache_restore_free(cache->restore);
     cache_pins_free(cache->pins);
     cache_copies_close(&cache->copies);
     free(cache);
@@ -268,6 +273,8 @@ static void follow_pins(struct cache *cache)
     char path[CACHE_PATH_MAX + 1];
     const char *next;
     bool is_dir;
+    if (cache->restore) /* what is there is not to be fetched */
+        return;
     cache_pins_turn(cache->pins);
     for (unsigned n = 0; n < PIN_JOBS && cache_jobs_count(cache->jobs) < PIN_JOBS &&
                          cache_pins_next(cache->pins, &next, &is_dir);
@@ -289,6 +296,31 @@ int cache_warm(struct cache *cache, const char *path, bool pin)
     return r < 0 ? r : cache_pins_add(cache->pins, below, pin);
 }
 
+/* ---- what an earlier sidecar left ---- */
+
+/* EFS is asked about it next, as if something was heard of it. */
+static bool keep_pinned(void *arg, const char *path, const struct cache_identity *identity,
+                        enum cache_readers readers)
+{
+    struct cache *cache = arg;
+    if (!cache_pins_has(cache->pins, path) || !is_cacheable(cache, path))
+        return false;
+    int r = cache_copies_restore(&cache->copies, path, identity, readers);
+    if (r == 0)
+        cache_pins_changed(cache->pins, path, false);
+    return r == 0 || r == -EEXIST;
+}
+
+static void clear_up(struct cache *cache)
+{
+    if (!cache->restore)
+        cache->stats.sweeping = cache_store_sweep(cache->copies.store, SWEEP_MS);
+    else if (!cache_restore_turn(cache->restore, SWEEP_MS, keep_pinned, cache)) {
+        cache_restore_free(cache->restore);
+        cache->restore = NULL;
+    }
+}
+
 /* ---- turns ---- */
 
 static void follow_space(struct cache *cache)
@@ -308,7 +340,7 @@ void cache_turn(struct cache *cache)
     follow_pins(cache);
     follow_space(cache);
     if (cache->stats.sweeping)
-        cache->stats.sweeping = cache_store_sweep(cache->copies.store, SWEEP_MS);
+        clear_up(cache);
 }
 
 static bool has_bounded(const struct cache *cache)

@@ -60,11 +60,12 @@ struct cache_stats {
     uint64_t looks, fetches, fetched_bytes, evictions, invalidations;
     uint64_t read_calls; /* of those fetches: READ, at most 1 MiB each */
     uint64_t failed[CACHE_FAILURES];
-    int last_error;                /* errno of the last CACHE_FAILED_ERROR */
-    uint64_t counts[CACHE_COUNTS]; /* what applications say */
-    bool sweeping;                 /* what an earlier sidecar left is being removed */
-    uint64_t swept_files;          /* of it */
-    bool short_of_space;           /* others need the volume */
+    int last_error;                  /* errno of the last CACHE_FAILED_ERROR */
+    uint64_t counts[CACHE_COUNTS];   /* what applications say */
+    bool sweeping;                   /* what an earlier sidecar left is being removed */
+    uint64_t swept_files;            /* of it */
+    uint64_t kept_files, kept_bytes; /* of it, which are still the files */
+    bool short_of_space;             /* others need the volume */
     struct cache_pins_progress pins;
     int version_error; /* errno of the last version of what is pinned; 0: it was made */
     struct {

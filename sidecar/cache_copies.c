@@ -285,15 +285,15 @@ static int enter_index(struct cache_copies *copies, struct cache_job *job,
 }
 
 static void fill_in(struct cache_copies *copies, struct cache_copy *copy,
-                    const struct cache_job *job, const struct cache_rule *rule)
+                    const struct cache_sight *sight, bool pinned, const struct cache_rule *rule)
 {
     size_t number = rule_number(copies, rule);
     copy->rule = rule;
-    copy->identity = job->sight.identity;
-    copy->readers = job->sight.rights.readers;
+    copy->identity = sight->identity;
+    copy->readers = sight->rights.readers;
     copy->hit_ms = clock_now_ms();
-    stamp(copies, copy, job->sight.sent_ms);
-    copy->pinned = job->pinned;
+    stamp(copies, copy, sight->sent_ms);
+    copy->pinned = pinned;
     if (!copy->pinned)
         sieve_insert(&copies->sieve, &copy->sieve);
     copies->files++;
@@ -334,6 +334,7 @@ static int replace(struct cache_copies *copies, struct cache_copy *copy, struct 
     copy->charge_bytes = file_cost;
     copy->identity = job->sight.identity;
     copy->readers = job->sight.rights.readers;
+    copy->left = false;
     cache_copies_renew(copies, copy, job->sight.sent_ms, job->mark);
     return 0;
 }
@@ -351,7 +352,7 @@ int cache_copies_add(struct cache_copies *copies, struct cache_job *job,
         cache_copies_give_back(copies, job->reserved_bytes);
         return r;
     }
-    fill_in(copies, copy, job, rule);
+    fill_in(copies, copy, &job->sight, job->pinned, rule);
     r = place(copies, copy, job);
     if (r < 0) {
         cache_store_remove_tmp(copies->store, job->tmp_name);
@@ -361,6 +362,46 @@ int cache_copies_add(struct cache_copies *copies, struct cache_job *job,
     list(copies, copy, job->mark);
     test_hook_step("fill", 9);
     return 0;
+}
+
+static int keep_left(struct cache_copies *copies, const char *path, uint64_t size,
+                     struct cache_copy **ret_copy)
+{
+    struct cache_copy *copy;
+    size_t dirs = cache_index_dirs(copies->index);
+    uint64_t hash = cache_hash(path, strlen(path)), file_cost = cache_store_cost(size);
+    int r = copies->files + copies->pending_files >= (uint64_t)copies->settings->cache_files
+                ? -ENOSPC
+                : cache_index_add(copies->index, hash, path, &copy);
+    if (r < 0)
+        return r;
+    dirs = cache_index_dirs(copies->index) - dirs;
+    r = cache_store_keep(copies->store, file_cost + dirs * CACHE_DIR_COST);
+    if (r < 0) {
+        cache_index_remove(copies->index, copy, NULL, NULL);
+        return r;
+    }
+    copy->charge_bytes = file_cost;
+    *ret_copy = copy;
+    return 0;
+}
+
+int cache_copies_restore(struct cache_copies *copies, const char *path,
+                         const struct cache_identity *identity, enum cache_readers readers)
+{
+    const struct cache_sight seen = {.identity = *identity, .rights.readers = readers};
+    const struct cache_rule *rule = cache_rules_find(copies->rules, path);
+    struct cache_copy *copy;
+    int r = keep_left(copies, path, identity->size, &copy);
+    if (r < 0)
+        return r;
+    fill_in(copies, copy, &seen, true, rule);
+    copy->left = true;
+    if (tree_of(rule) != CACHE_TREE_PATHS)
+        r = cache_store_link(copies->store, path);
+    if (r < 0)
+        drop(copies, copy);
+    return r;
 }
 
 static void add_to_version(void *arg, struct cache_copy *copy)

@@ -61,6 +61,9 @@ bool cache_copies_yield(struct cache_copies *copies);
 /* Takes the job's file and reservation, also when it fails. */
 int cache_copies_add(struct cache_copies *copies, struct cache_job *job,
                      const struct cache_rule *rule);
+/* A pinned copy that an earlier sidecar left at path; doubted. -EEXIST: there is a copy of it. */
+int cache_copies_restore(struct cache_copies *copies, const char *path,
+                         const struct cache_identity *identity, enum cache_readers readers);
 void cache_copies_renew(struct cache_copies *copies, struct cache_copy *copy, int64_t sent_ms,
                         uint32_t mark);
 void cache_copies_doubt(struct cache_copies *copies, struct cache_copy *copy);

@@ -17,6 +17,7 @@
 #include "lib/fs.h"
 #include "lib/share/change.h"
 #include "lib/test_hook.h"
+#include "sidecar/cache_record.h"
 
 enum { CHUNK_BYTES = 1024 * 1024, NS_PER_S = 1000000000 };
 
@@ -264,6 +265,7 @@ int cache_fetch_copy(const struct cache_source *source, const char *path,
     _cleanup_close_ int to = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         return -errno;
+    cache_record_put(to, source, path, expected);
     test_hook_step("fill", 2);
     r = fill(source, parent_fd, source_name, expected, to, stop, &sight);
     if (r < 0)

@@ -15,12 +15,14 @@
 #include "sidecar/cache_copies.h"
 #include "sidecar/cache_jobs.h"
 #include "sidecar/cache_pins.h"
+#include "sidecar/cache_restore.h"
 
 struct cache {
     struct cache_source source;
     struct cache_copies copies;
     struct cache_jobs *jobs;
     struct cache_pins *pins;
+    struct cache_restore *restore; /* NULL: done */
     struct cache_budget proofs, bytes;
     uint32_t all;     /* of the applications' marks, when it was last looked at */
     uint64_t n_tmp;   /* names in .tmp */

@@ -46,6 +46,7 @@ struct cache_copy {
     bool listed;       /* apps may use it */
     bool visited;
     bool pinned; /* stays until it is replaced or gone; in no sieve */
+    bool left;   /* of an earlier sidecar, and EFS was not asked about it yet */
     struct sieve_node sieve;
     TAILQ_ENTRY(cache_copy) due; /* of the bounded ones of its rule, by proven_ms */
 

@@ -36,7 +36,8 @@ struct cache_store {
     int tree_fds[CACHE_TREES];
     uint64_t used_bytes, reserved_bytes; /* the latter are part of the former */
     uint64_t swept_bytes, swept_files;
-    bool swept; /* nothing is left behind */
+    bool has_left; /* the first tree is not new */
+    bool swept;    /* nothing is left behind */
 };
 
 /* ---- open ---- */
@@ -79,14 +80,14 @@ static int lock(struct cache_store *store, struct error *err)
 }
 
 /* What is there is put aside under a new name. */
-static int put_aside(struct cache_store *store, const char *path)
+static int put_aside(struct cache_store *store, int at_fd, const char *path)
 {
     uint32_t random;
     char aside[CACHE_NAME_MAX + 16];
     if (getrandom(&random, sizeof(random), 0) != sizeof(random))
         return -EIO;
     snprintf(aside, sizeof(aside), "%s.%08x", store->name, random);
-    if (renameat(store->dir_fd, path, store->old_fd, aside) < 0 && errno != ENOENT)
+    if (renameat(at_fd, path, store->old_fd, aside) < 0 && errno != ENOENT)
         return -errno;
     return 0;
 }
@@ -95,8 +96,27 @@ static int make_new(struct cache_store *store, const char *parent, mode_t mode, 
 {
     char path[CACHE_NAME_MAX + 16];
     snprintf(path, sizeof(path), "%s%s", parent, store->name);
-    int r = put_aside(store, path);
+    int r = put_aside(store, store->dir_fd, path);
     return r == 0 ? fs_mkdir_beneath(store->dir_fd, path, mode, ret_fd) : r;
+}
+
+bool cache_store_is_own_dir(const struct stat *st)
+{
+    return S_ISDIR(st->st_mode) && st->st_uid == geteuid() && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* What is pinned may be there still. */
+static int open_paths(struct cache_store *store)
+{
+    struct stat st;
+    int *fd = &store->tree_fds[CACHE_TREE_PATHS];
+    if (store->settings->cache_pin.n > 0)
+        *fd = openat(store->dir_fd, store->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    store->has_left = *fd >= 0 && fstat(*fd, &st) == 0 && cache_store_is_own_dir(&st);
+    if (store->has_left)
+        return 0;
+    cleanup_close_p(fd);
+    return make_new(store, "", DIR_MODE, fd);
 }
 
 static int open_dirs(struct cache_store *store)
@@ -110,7 +130,7 @@ static int open_dirs(struct cache_store *store)
     if (r == 0)
         r = make_new(store, TMP_DIR "/", PRIVATE_MODE, &store->tmp_fd);
     if (r == 0)
-        r = make_new(store, "", DIR_MODE, &store->tree_fds[CACHE_TREE_PATHS]);
+        r = open_paths(store);
     if (r == 0)
         r = make_new(store, CACHE_VALIDATE_DIR "/", DIR_MODE,
                      &store->tree_fds[CACHE_TREE_VALIDATE]);
@@ -256,21 +276,25 @@ uint64_t cache_store_shortage(const struct cache_store *store)
 
 /* ---- files ---- */
 
+static int make_parent(struct cache_store *store, enum cache_tree tree, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return 0;
+    char dir[PATH_MAX];
+    _cleanup_close_ int fd = -1;
+    snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+    return fs_mkdir_beneath(store->tree_fds[tree], dir, DIR_MODE, &fd);
+}
+
 int cache_store_place(struct cache_store *store, const char *tmp_name, enum cache_tree tree,
                       const char *path)
 {
-    int tree_fd = store->tree_fds[tree];
-    const char *slash = strrchr(path, '/');
-    if (slash) {
-        char dir[PATH_MAX];
-        _cleanup_close_ int fd = -1;
-        snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
-        int r = fs_mkdir_beneath(tree_fd, dir, DIR_MODE, &fd);
-        if (r < 0)
-            return r;
-    }
+    int r = make_parent(store, tree, path);
+    if (r < 0)
+        return r;
     test_hook_step("fill", 7);
-    return renameat(store->tmp_fd, tmp_name, tree_fd, path) < 0 ? -errno : 0;
+    return renameat(store->tmp_fd, tmp_name, store->tree_fds[tree], path) < 0 ? -errno : 0;
 }
 
 int cache_store_place_link(struct cache_store *store, const char *tmp_name, enum cache_tree tree,
@@ -283,6 +307,15 @@ int cache_store_place_link(struct cache_store *store, const char *tmp_name, enum
     int r = cache_store_place(store, link_name, tree, path);
     if (r < 0)
         cache_store_remove_tmp(store, link_name);
+    return r;
+}
+
+int cache_store_link(struct cache_store *store, const char *path)
+{
+    int r = make_parent(store, CACHE_TREE_VALIDATE, path);
+    if (r == 0 && linkat(store->tree_fds[CACHE_TREE_PATHS], path,
+                         store->tree_fds[CACHE_TREE_VALIDATE], path, 0) < 0)
+        r = -errno;
     return r;
 }
 
@@ -304,6 +337,39 @@ void cache_store_remove_dir(struct cache_store *store, const char *path)
 
 /* ---- what was left behind ---- */
 
+bool cache_store_has_left(const struct cache_store *store)
+{
+    return store->has_left;
+}
+
+int cache_store_keep(struct cache_store *store, uint64_t bytes)
+{
+    if (store->used_bytes + bytes > (uint64_t)store->settings->cache_size_bytes)
+        return -ENOSPC;
+    store->used_bytes += bytes;
+    store->swept_bytes += bytes;
+    return 0;
+}
+
+static void remove_file(struct cache_store *store, int at_fd, const char *name,
+                        const struct stat *st)
+{
+    if (unlinkat(at_fd, name, 0) < 0)
+        return;
+    if (st->st_nlink == 1) /* what has another name fills what it filled */
+        store->swept_bytes += (uint64_t)st->st_blocks * 512;
+    store->swept_files++;
+}
+
+void cache_store_remove_left(struct cache_store *store, int at_fd, const char *name,
+                             const struct stat *st)
+{
+    if (S_ISDIR(st->st_mode))
+        put_aside(store, at_fd, name);
+    else
+        remove_file(store, at_fd, name, st);
+}
+
 static bool sweep_dir(struct cache_store *store, int at_fd, const char *name, int64_t until_ms);
 
 /* false: the time is up. */
@@ -314,10 +380,7 @@ static bool sweep_one(struct cache_store *store, int at_fd, const char *name, in
         return true;
     if (S_ISDIR(now.st_mode))
         return sweep_dir(store, at_fd, name, until_ms);
-    if (unlinkat(at_fd, name, 0) == 0) {
-        store->swept_bytes += (uint64_t)now.st_blocks * 512;
-        store->swept_files++;
-    }
+    remove_file(store, at_fd, name, &now);
     return clock_now_ms() < until_ms;
 }
 

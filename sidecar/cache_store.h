@@ -5,7 +5,8 @@
  *     DIR/NAME/PATH               copies that any program can use by their path
  *     DIR/.validate/NAME/PATH     copies that are only good after a question to EFS
  *     DIR/.tmp/NAME/              fills
- *     DIR/.old/NAME.N             what a sidecar before this one left, until it is removed
+ *     DIR/.old/NAME.N             what a sidecar before this one left, until it is removed; with
+ *                                 cache.pin not what is in DIR/NAME, see cache_restore.h
  *     DIR/.control/               see cache_map.h; NAME.lock is held by the sidecar that uses NAME
  *
  *     r = cache_store_open(&options, &store, &err);              // takes no longer with more files
@@ -34,6 +35,7 @@
 #include "lib/error.h"
 #include "lib/settings.h"
 
+struct stat;
 struct cache_store;
 
 enum cache_tree { CACHE_TREE_PATHS, CACHE_TREE_VALIDATE, CACHE_TREES };
@@ -78,10 +80,23 @@ int cache_store_place_link(struct cache_store *store, const char *tmp_name, enum
 void cache_store_remove(struct cache_store *store, enum cache_tree tree, const char *path);
 void cache_store_remove_tmp(struct cache_store *store, const char *tmp_name);
 
+/* A file of the first tree shall be in the other one, too. */
+int cache_store_link(struct cache_store *store, const char *path);
+
 /* Of a directory that may be there in both trees. */
 void cache_store_remove_dir(struct cache_store *store, const char *path);
 
-/* Go on removing what was left behind; true: there is more. */
+/* Is DIR/NAME as an earlier sidecar left it? */
+bool cache_store_has_left(const struct cache_store *store);
+/* A directory that no other user may write. */
+bool cache_store_is_own_dir(const struct stat *st);
+/* Of what is left: a file that is kept, and fills so much; -ENOSPC: more than the size. */
+int cache_store_keep(struct cache_store *store, uint64_t bytes);
+/* Of what is left: a file that is removed, or a directory that is put aside. */
+void cache_store_remove_left(struct cache_store *store, int at_fd, const char *name,
+                             const struct stat *st);
+
+/* Go on removing what was put aside; true: there is more. */
 bool cache_store_sweep(struct cache_store *store, int64_t budget_ms);
 uint64_t cache_store_swept_files(const struct cache_store *store);
 

@@ -12,6 +12,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/fs.h"
+#include "lib/test_hook.h"
 #include "shim/cache_layout.h"
 #include "sidecar/cache_store.h"
 
@@ -124,6 +125,7 @@ int cache_versions_begin(struct cache_versions *versions)
     number_text(versions->number + 1, text, sizeof(text));
     remove_tree(versions->all_fd, text); /* of a sidecar that was killed */
     versions->failed = fs_mkdir_beneath(versions->all_fd, text, DIR_MODE, &versions->fd);
+    test_hook_step("version", 1);
     return versions->failed;
 }
 
@@ -141,6 +143,7 @@ int cache_versions_add(struct cache_versions *versions, const char *path)
                          path, 0) < 0)
         r = -errno;
     versions->failed = r;
+    test_hook_step("version", 2);
     return r;
 }
 
@@ -151,10 +154,12 @@ static int point(struct cache_versions *versions, unsigned long long number)
     snprintf(target, sizeof(target), "../" CACHE_VERSIONS "/%s/%llu", versions->name, number);
     snprintf(next, sizeof(next), ".next.%s", versions->name);
     unlinkat(versions->current_fd, next, 0);
-    if (symlinkat(target, versions->current_fd, next) < 0 ||
-        renameat(versions->current_fd, next, versions->current_fd, versions->name) < 0)
+    if (symlinkat(target, versions->current_fd, next) < 0)
         return -errno;
-    return 0;
+    test_hook_step("version", 3);
+    int r = renameat(versions->current_fd, next, versions->current_fd, versions->name);
+    test_hook_step("version", 4);
+    return r < 0 ? -errno : 0;
 }
 
 int cache_versions_switch(struct cache_versions *versions)

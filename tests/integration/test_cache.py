@@ -238,24 +238,31 @@ def one_kill(top, step, version, size):
 
 
 def old_tree(root):
-    """what an earlier sidecar left does not keep this one from starting, and goes"""
-    top = root.decode()
+    """what an earlier sidecar left does not keep this one from starting, and goes; also where what is pinned is kept"""
+    for options in (), ("--cache-pin=/**",):
+        start_with_old(root, options)
+
+
+def start_with_old(root, options):
+    top = os.path.join(root.decode(), f"n{len(options)}")
+    os.mkdir(top)
     name = os.path.join(top, "share").lstrip("/").replace("/", "-")
     old = os.path.join(top, "cache", name)
     for i in range(OLD_FILES):
         if i % 1000 == 0:
             os.makedirs(f"{old}/d{i // 1000}")
         os.mknod(f"{old}/d{i // 1000}/{i}")
-    with CacheSidecar(root) as s, App(s.cache_dir) as app:
+    with CacheSidecar(top, *options) as s, App(s.cache_dir) as app:
         s.wait_cache()
         put(s.at("f"), 1)
         app.warm({s.at("f"): 1}, seconds=600)
         wait_for(lambda: not s.cache()["removing_old"], "it does not go", 600)
         check(os.listdir(s.cache_dir + "/.old") == [], "it did not go")
+        check(os.listdir(s.copy("", "" if options else ".validate")) == ["f"], os.listdir(s.copy("")))
         with open(s.err_path, encoding="utf-8") as f:
             log = [json.loads(line) for line in f]
     moments = [next(datetime.datetime.fromisoformat(line["time"].rstrip("Z")).timestamp() for line in log if words in str(line))
-               for words in ("efs-sidecar 0", "'condition': 'CacheReady', 'status': 'True'", f"{OLD_FILES} files that")]
+               for words in ("efs-sidecar 0", "'reason': 'Warming'" if options else "'condition': 'CacheReady', 'status': 'True'", f"{OLD_FILES} files that")]
     started, ready, gone = moments
     print(f"#   {OLD_FILES} files: ready after {(ready - started) * 1000:.0f} ms, gone after {(gone - started) * 1000:.0f} ms")
     check(ready - started < (gone - started) / 2, "it was waited for")

@@ -2,13 +2,16 @@
 """Pinned directories: a complete mirror, which follows the share, is switched as a whole, and may be waited for."""
 import json
 import os
+import signal
 import subprocess
+import threading
 
-from cachelib import BLOCK, App, CacheSidecar, content, put
+from cachelib import BLOCK, HOOKS, App, CacheSidecar, content, put
 from watchlib import BUILD, check, die_with_parent, run, wait_for
 
 EFSCTL = os.path.join(BUILD, "efsctl")
 FILES = 40
+KILLS = int(os.environ.get("MIRROR_KILLS", "1"))  # at each step
 
 
 def tree(path):
@@ -136,6 +139,127 @@ def switch(root):
         check(s.stop() == 0, "it did not end well")
 
 
+def spoil(s, wanted):
+    """What must not be believed after the restart; returns what is to be fetched."""
+    def at(name):
+        return os.path.join(s.copy("models"), name)
+    def rewrite(name, how):
+        os.chmod(at(name), 0o644)
+        how(at(name))
+        os.chmod(at(name), 0o444)
+    def overwrite(path):
+        with open(path, "r+b") as f:
+            f.write(b"wrong")
+    put(s.at("models/f0"), 7)  # changed on the share meanwhile, at the same size
+    put(s.at("models/f4"), 7, publish=True)
+    put(s.at("models/large"), 7, 3 * BLOCK)
+    os.unlink(s.at("models/d1/f1"))
+    rewrite("d2/f2", overwrite)
+    rewrite("d0/f3", lambda path: os.truncate(path, 8))
+    rewrite("d1/f7", lambda path: os.removexattr(path, "user.efs-sidecar"))
+    os.replace(at("d2/f5"), at("d0/f6"))  # not its own record
+    os.chmod(at("d0/f9"), 0o644)
+    os.mkdir(at("d1/f10.d"))
+    os.chmod(os.path.dirname(at("d1/f10.d")), 0o777)  # others may have changed d1
+    os.symlink("/etc/passwd", at("link"))
+    put(at("stray"), 1)
+    spoilt = {"f0", "f4", "large", "d2/f2", "d0/f3", "d2/f5", "d0/f6", "d0/f9"} | {n for n in wanted if n.startswith("d1/")}
+    now = {**wanted, "f0": 7, "f4": 7, "large": 7}
+    del now["d1/f1"]
+    return now, len(spoilt & now.keys())
+
+
+def restart(root):
+    """what an earlier sidecar copied, killed or stopped, is kept where it can be shown that it is the file still; also in versions"""
+    options = ("--cache-pin=/models/**", "--cache-pin-switch")
+    rules = "models/d0/**=immutable,models/d2/**=bounded:1m"
+    with CacheSidecar(root, *options, rules=rules) as s:
+        wanted = fill(s.share)
+        s.wait_cache()
+        current = os.path.join(s.cache_dir, ".current", s.name)
+        becomes(current + "/models", wanted)
+        before = os.stat(s.copy("models/d0/f15")).st_ino
+        check(s.cache()["fetches"] == len(wanted) and s.cache()["warming"]["kept_files"] == 0, s.cache())
+        s.process.kill()
+        s.process.wait()
+    put(s.copy("other/f"), 1)  # is not pinned
+    with CacheSidecar(root, *options, rules=rules) as s, App(s.cache_dir) as app:
+        check(tree(s.copy("models")) == wanted, "the mirror is not there while it is asked about")
+        s.wait_cache()
+        wait_for(lambda: s.cache()["warming"]["complete"], lambda: f"{s.cache()}")
+        told = s.cache()
+        check(told["fetches"] == 0 and told["warming"]["kept_files"] == told["warming"]["done"] == len(wanted), told)
+        check(told["warming"]["kept_bytes"] == told["warming"]["done_bytes"] == (FILES + 64) * BLOCK, told)
+        check(f"{len(wanted)} of them" in efsctl(s) and f"{len(wanted)} of them" in efsctl(s, "warm"), efsctl(s))
+        check(os.stat(s.copy("models/d0/f15")).st_ino == before and not os.path.exists(s.copy("other")), "what is kept")
+        check(app.check({s.at("models/" + n): 1 for n in wanted if n != "large"}) == FILES, "what was kept is not served")
+        put(s.at("models/f8"), 2)
+        wanted["f8"] = 2
+        becomes(current + "/models", wanted)
+        check(s.stop() == 0, "it did not end well")
+    wanted, fetched = spoil(s, wanted)
+    with CacheSidecar(root, *options, rules=rules) as s, App(s.cache_dir) as app:
+        becomes(s.copy("models"), wanted)
+        becomes(current + "/models", wanted)
+        told = s.cache()
+        check(told["fetches"] == fetched and told["warming"]["kept_files"] == len(wanted) - fetched, (fetched, told))
+        check(app.check({s.at("models/" + n): v for n, v in wanted.items() if n != "large"}) == FILES - 1, "what is served")
+        check(s.stop() == 0, "it did not end well")
+
+
+def killed(root):
+    """SIGKILL at each step of keeping what was left, of filling and of switching: mirror and version are whole at every moment"""
+    failures = []
+
+    def rounds(step):
+        top = os.path.join(root.decode(), step)
+        os.mkdir(top)
+        try:
+            kill_at(top, step)
+        except BaseException as error:  # pylint: disable=broad-except
+            failures.append(f"{step}: {error!r}")
+
+    steps = [f"{work}.{n}" for work, last in (("restore", 4), ("fill", 9), ("version", 4)) for n in range(1, last + 1)]
+    threads = [threading.Thread(target=rounds, args=(step,)) for step in steps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(not failures, f"{failures}")
+    print(f"#   {len(steps) * KILLS} kills")
+
+
+def kill_at(top, step):
+    """Half of the files are others each time, and one is new."""
+    options = ("--cache-pin=/**", "--cache-pin-switch")
+    rules = "a/**=immutable,b/**=bounded:1m"
+    names = [f"{d}/d{i % 2}/f{i}" for d in ("a", "b", "v") for i in range(6)]
+    hooks = {"EFS_SIDECAR_OMIT": "settle"}
+    wanted, whole = {}, []
+    for kill in range(KILLS + 1):
+        wanted.update({name: kill for i, name in enumerate(names) if kill == 0 or (i + kill) % 2})
+        wanted[f"v/new/{kill}"] = kill
+        for name, version in wanted.items():
+            if version == kill:
+                put(os.path.join(top, "share", name), version, 16 * BLOCK, publish=bool(kill % 2))
+        whole = [*whole[-1:], dict(wanted)]
+        if kill > 0:
+            victim = CacheSidecar(top, *options, rules=rules, env={**hooks, "EFS_SIDECAR_KILL_AT": step}, program=HOOKS)
+            code = victim.process.wait(90)
+            check(code == -signal.SIGKILL, f"it ended with {code}: {victim.log()}")
+            found = tree(victim.copy(""))
+            check(all(found[n] in (whole[0].get(n), wanted[n]) for n in found), f"kill {kill}: {found}")
+            check(tree(os.path.join(victim.cache_dir, ".current", victim.name)) in whole, f"kill {kill}: the version is not whole")
+        with CacheSidecar(top, *options, rules=rules, env=hooks, program=HOOKS) as s:
+            becomes(s.copy(""), wanted)
+            becomes(os.path.join(s.cache_dir, ".current", s.name), wanted)
+            wait_for(lambda: s.cache()["warming"]["complete"], "it does not end")
+            told = s.cache()
+            check(told["files"] == len(wanted) and (kill == 0 or told["warming"]["kept_files"] > 0), told)
+            s.process.kill()
+            s.process.wait()
+
+
 def settings(root):
     """what cannot be pinned is refused at the start"""
     done = subprocess.run([os.path.join(BUILD, "efs-sidecar"), "--check", "--profile=cache", "--cache-pin=/a/*/b", root.decode()],
@@ -143,4 +267,4 @@ def settings(root):
     check(done.returncode != 0 and "cache.pin: /a/*/b" in done.stdout + done.stderr, done)
 
 
-run(mirror, commands, switch, settings)
+run(mirror, commands, switch, restart, killed, settings)
