@@ -4,10 +4,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#include "lib/cleanup.h"
 
 /* fds[i] becomes SPAWN_FD + i, whatever numbers they have now. */
 static int pass_on(const int fds[], int n_fds)
@@ -28,7 +32,7 @@ static void say_why(const char *beside, const char *name, int beside_errno, int 
     const char *const words[] = {
         beside_errno == ENOENT || !*beside ? name : beside, " cannot be executed: ",
         strerrordesc_np(beside_errno == ENOENT || !*beside ? path_errno : beside_errno), "\n"};
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (words[i] && write(STDERR_FILENO, words[i], strlen(words[i])) < 0)
             return;
 }
@@ -73,6 +77,31 @@ static void find_beside(const char *program, char *buf, size_t size)
         buf[0] = '\0';
 }
 
+/* What a child needs of the environment: no credentials are among it, whatever they are called. */
+static bool is_passed_on(const char *entry)
+{
+    static const char *const names[] = {"EFS_SIDECAR_",  "PATH=",         "LD_",
+                                        "TZ=",           "LANG=",         "LC_",
+                                        "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS="};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Pointers into our own environment, which nobody changes. */
+static char **environment_of_child(void)
+{
+    size_t n = 0, kept = 0;
+    while (environ[n])
+        n++;
+    char **passed = calloc(n + 1, sizeof(*passed));
+    for (size_t i = 0; passed && i < n; i++)
+        if (is_passed_on(environ[i]))
+            passed[kept++] = environ[i];
+    return passed;
+}
+
 int spawn_beside(char *const argv[], const int fds[], int n_fds, int err_fd, pid_t *ret_pid)
 {
     char beside[PATH_MAX];
@@ -82,12 +111,17 @@ int spawn_beside(char *const argv[], const int fds[], int n_fds, int err_fd, pid
     if (n_fds > SPAWN_FDS_MAX)
         return -EINVAL;
     find_beside(argv[0], beside, sizeof(beside));
+    _cleanup_free_ char **envp = environment_of_child();
+    if (!envp)
+        return -ENOMEM;
     /* A signal that came to the child before its exec would run our handlers there. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        environ = envp;
         become(beside, argv, fds, n_fds, err_fd, parent);
+    }
     int r = pid < 0 ? -errno : 0;
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (r == 0)

@@ -7,9 +7,9 @@
  *
  * The program argv[0] lies beside our own, or in $PATH. The child gets fds[i] as descriptor
  * 3 + i, nothing on stdin, err_fd as stderr and nowhere for stdout (ours is for metrics), default
- * signals, and dies with us. Where it cannot be executed it says why on stderr and ends with
- * SPAWN_NOT_FOUND. Threads: the thread that lives longest, because the child dies with it. Errors:
- * -errno.
+ * signals, of the environment only our settings and what libc needs, and dies with us. Where it
+ * cannot be executed it says why on stderr and ends with SPAWN_NOT_FOUND. Threads: the thread that
+ * lives longest, because the child dies with it. Errors: -errno.
  */
 #ifndef SIDECAR_SPAWN_H
 #define SIDECAR_SPAWN_H

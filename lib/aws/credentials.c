@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -96,16 +97,24 @@ static int parse_time(const char *text, int64_t *ret_wall_ms)
     return 0;
 }
 
+/* What the endpoint says may be meant for the terminal that it ends up on. */
+static int refuse_text(struct error *err, int code, const char *key, const char *said,
+                       const char *wanted)
+{
+    char clean[41];
+    snprintf(clean, sizeof(clean), "%s", said);
+    http_clean_text(clean);
+    return error_set(err, code, "\"%s\" is \"%s\", not %s", key, clean, wanted);
+}
+
 static int set_lifetime(struct credentials *c, const char *expiration, int64_t wall_ms,
                         struct error *err)
 {
     int64_t expires_wall_ms;
     char sent[CLOCK_TEXT];
     if (parse_time(expiration, &expires_wall_ms) < 0)
-        return error_set(err, EINVAL,
-                         "\"Expiration\" is \"%.40s\", not a time like "
-                         "2026-11-23T16:00:00Z",
-                         expiration);
+        return refuse_text(err, EINVAL, "Expiration", expiration,
+                           "a time like 2026-11-23T16:00:00Z");
     int64_t life_ms = expires_wall_ms - wall_ms;
     clock_format(wall_ms, sent);
     if (life_ms <= 0)
@@ -134,7 +143,7 @@ static int parse_object(const char *source, const json_t *root, int64_t wall_ms,
 {
     const char *id = "", *secret = "", *token = "", *expiration = "", *role = "", *code;
     if (json_get_string(root, "Code", 64, &code, NULL) == 0 && strcmp(code, "Success") != 0)
-        return error_set(err, EIO, "\"Code\" is \"%s\", not \"Success\"", code);
+        return refuse_text(err, EIO, "Code", code, "\"Success\"");
     int r = json_get_string(root, "AccessKeyId", KEY_MAX, &id, err);
     if (r == 0)
         r = json_get_string(root, "SecretAccessKey", KEY_MAX, &secret, err);
