@@ -18,9 +18,9 @@ enum { FLAGS = O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | FLAG_LARGEFILE }
 
 static enum hit_policy policy; /* atomic */
 
-void hit_configure(enum hit_policy now)
+void hit_configure(enum hit_policy wanted)
 {
-    cache_store(&policy, now);
+    cache_store(&policy, wanted);
 }
 
 /* Asks EFS for what the application would open, links and all, if it is still what was copied. */

@@ -33,7 +33,7 @@ struct hit {
 
 /* From the constructor; before that there are no hits. */
 enum hit_policy { HIT_NEVER, HIT_WITH_ORIGIN, HIT_ALWAYS };
-void hit_configure(enum hit_policy policy);
+void hit_configure(enum hit_policy wanted);
 bool hit_begin(struct hit *hit, int dir_fd, const char *path, int flags);
 bool hit_end(struct hit *hit, int fd); /* -1: not opened */
 void hit_missed(struct hit *hit, bool opened);

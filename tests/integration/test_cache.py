@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from cachelib import BLOCK, HOOKS, App, CacheSidecar, put
+from cachelib import BLOCK, HOOKS, SHIM, App, CacheSidecar, put
 from watchlib import check, run, wait_for
 
 STEPS = 9
@@ -35,6 +35,8 @@ def modes(root):
         check(os.path.exists(s.copy("i/f0")) and os.path.exists(s.copy("b/f0")), "the copies are not where programs find them")
         check(os.path.exists(s.copy("v/f0", ".validate")) and not os.path.exists(s.copy("v/f0")), "copies to be validated")
         check(os.stat(s.copy("i/f0")).st_mode & 0o7777 == 0o444, "the mode of a copy")
+        told_of_itself(s, "i/f0")
+        told_of_itself(s, "v/f0", ".validate")
         for publish in False, True:
             for path in served:
                 put(path, 2 + publish, publish=publish)
@@ -51,6 +53,19 @@ def modes(root):
         check(s.status()["mounts"][0]["cache"]["files"] == 30, "the status")
         check('CacheFiles{' in s.get("/metrics")[1] or "cache_files" in s.get("/metrics")[1].lower(), "the metrics")
         check(s.stop() == 0, "it did not end well")
+
+
+def told_of_itself(sidecar, path, tree=""):
+    """fstat of the copy is stat of the file, where the volume can keep that."""
+    try:
+        os.setxattr(sidecar.share, "user.test", b"x")
+    except OSError as error:
+        print(f"#   no origins here: {error}")
+        return
+    check(len(os.getxattr(sidecar.copy(path, tree), "user.efs")) == 64, f"the copy of {path} has no origin")
+    script = "import os, sys; sys.exit(0 if os.path.samestat(os.fstat(os.open(sys.argv[1], 0)), os.stat(sys.argv[1])) else 'two files')"
+    subprocess.run([sys.executable, "-c", script, sidecar.at(path)], env=dict(os.environ, LD_PRELOAD=SHIM, EFS_CACHE_DIR=sidecar.cache_dir),
+                   check=True, timeout=60)
 
 
 def commands(root):

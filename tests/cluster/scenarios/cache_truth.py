@@ -1,15 +1,15 @@
-"""no read through the cache is older than its mode's bound, none is mixed: rewrites within one tick, no close, no sidecar, stopped, killed and cut off"""
+"""no read through the cache is older than its mode's bound, none is mixed: rewrites within one tick, no close, no sidecar, stopped, killed and cut off; the check would notice"""
 
 import json
 import time
 
-from harness.errors import check, equal
+from harness.errors import Failure, check, equal
 from harness.sidecar import Sidecar
 
 HOSTS = 2
 DEADLINE_S = 400
 
-FILES, BLOCKS, BOUND_S = 80, 8, 4
+FILES, BLOCKS, BOUND_S, TICK_FILES = 80, 8, 4, 10
 DIRS = "b", "p", "v"  # bounded, pinned and bounded, validate
 REWRITES = 1000
 CACHE = "/run/cache"
@@ -18,7 +18,7 @@ OPTIONS = (f"--profile=cache --cache-dir={CACHE} --cache-rules='b/**=bounded:{BO
 
 COMMON = """
 import json, os, struct, sys
-DIRS, FILES, BLOCKS = %r, %d, %d
+DIRS, FILES, BLOCKS, TICK_FILES = %r, %d, %d, %d
 def content(version):
     return (version.to_bytes(8, "little") + b"." * 504) * BLOCKS
 def write(path, version, how):
@@ -29,7 +29,7 @@ def write(path, version, how):
     os.close(fd)
     if how == "rename":
         os.rename(to, path)
-""" % (DIRS, FILES, BLOCKS)
+""" % (DIRS, FILES, BLOCKS, TICK_FILES)
 
 # One look at every file: how many were copies, and the versions that were found in their blocks.
 READ = COMMON + """
@@ -78,6 +78,33 @@ print("held", flush=True)
 time.sleep(300)
 """
 
+# On the server, whose clock stands still: two versions in all files of a directory, a second apart and with the same time stamps.
+ONE_TICK = COMMON + """
+import time
+top, version, now = sys.argv[1], int(sys.argv[2]), int(time.time())
+def put(version):
+    time.clock_settime(time.CLOCK_REALTIME, now)
+    for path in paths:
+        write(path, version, "inplace")
+    return [os.stat(path).st_ctime_ns for path in paths]
+paths = [f"{top}/v/{i}" for i in range(TICK_FILES)]
+began = put(version - 1)
+time.sleep(1)
+same = sum(a == b for a, b in zip(began, put(version)))
+time.clock_settime(time.CLOCK_REALTIME, now + 1)
+print(same)
+"""
+
+# Reads these files over and over, so that they are missed and copied.
+READ_ON = COMMON + """
+import time
+while True:
+    for i in range(TICK_FILES):
+        with open(f"/mnt/data/v/{i}", "rb") as f:
+            f.read()
+    time.sleep(0.02)
+"""
+
 # A task reads what it wrote: in place, by a rename, over and over, on files that are hot.
 OWN = COMMON + """
 version, wrong = int(sys.argv[1]), 0
@@ -100,8 +127,8 @@ class Truth:
         self.version, self.hits, self.opens, self.reads = 0, 0, 0, 0
         self.shim = {"LD_PRELOAD": f"{cluster.build}/libefscache.so", "EFS_CACHE_DIR": CACHE}
 
-    def start_reader(self):
-        return Sidecar(self.host, "/mnt/data", task="reader", options=OPTIONS)
+    def start_reader(self, **how):
+        return Sidecar(self.host, "/mnt/data", task="reader", options=OPTIONS, **how)
 
     def start_writer(self):
         return Sidecar(self.peer, "/mnt/data", task="writer", options="--feed-poll=200ms --feed-poll-idle=500ms --watch-batch=50ms")
@@ -167,6 +194,11 @@ def faults(truth, reader, writer):
     truth.signal_watch(peer, 19)
     truth.follows(truth.write(), "with the writer's efs-watch stopped")
     truth.signal_watch(peer, 18)
+    writer.process.signal(19)
+    truth.follows(truth.write("rename"), "with the writer's sidecar stopped")
+    truth.warm("with the writer's sidecar stopped")
+    truth.follows(truth.write(), "with the writer's sidecar stopped, and copies")
+    writer.process.signal(18)
     truth.signal_watch(host, 9)
     truth.signal_watch(peer, 9)
     truth.follows(truth.write("rename"), "with both efs-watch killed")
@@ -189,6 +221,37 @@ def faults(truth, reader, writer):
     truth.follows(truth.write(), "with a new sidecar")
     truth.warm("with a new sidecar")
     return reader
+
+
+def one_tick(truth):
+    """Twice the same time stamps, read all the while: is what is read then the second version?"""
+    readers = truth.host.spawn(["python3", "-c", READ_ON], env=truth.shim)
+    truth.version += 2
+    server = truth.cluster.server
+    same = server.run(["python3", "-c", ONE_TICK, server.path("normal"), str(truth.version)], timeout=60).stdout.strip()
+    truth.cluster.log(f"{same} of {TICK_FILES} files have the same time stamps as before")
+    found = {}
+    for _ in range(3):  # the last copies may be on their way
+        found = truth.read()[2]["v"]
+        check(truth.version - 1 not in found, f"{truth.version - 1} is read where each open asks, and {truth.version} is there")
+        time.sleep(1)
+    readers.kill()
+
+
+def noticed(truth, reader):
+    """Without the two seconds in which a file has to stand still, reads are old, and that is seen; with them it never happens."""
+    for _ in range(2):
+        one_tick(truth)
+    reader.stop(15)
+    reader = truth.start_reader(program=f"{truth.cluster.build}-hooks/efs-sidecar", env={"EFS_SIDECAR_OMIT": "settle"})
+    truth.follows(truth.write(), "with a safeguard left out")
+    for _ in range(10):
+        try:
+            one_tick(truth)
+        except Failure as failure:
+            truth.cluster.log(f"with `settle` left out: {failure}")
+            return reader
+    raise Failure("with `settle` left out no read was old: this scenario would notice nothing")
 
 
 def published(truth, reader):
@@ -232,7 +295,9 @@ def run(cluster):
     truth.version += 5 * 2 * len(DIRS) * FILES // 10
     truth.follows(truth.write(), "after its own writes")
     truth.warm("after rewrites")
+    told = reader.get("/v1/cache").body["mounts"][0]
+    check(told["invalidations"] >= FILES, f"the feed removed only {told['invalidations']} copies")
     reader = faults(truth, reader, writer)
     cluster.log(f"{truth.reads} reads, none too old, none mixed; {truth.hits} hits in {truth.opens} opens between faults")
     check(truth.hits >= 0.8 * truth.opens, f"{truth.hits} hits in {truth.opens} opens")
-    reader.stop(15)
+    noticed(truth, reader).stop(15)
