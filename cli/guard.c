@@ -319,7 +319,10 @@ int guard_fd(const struct guard *guard)
 int guard_next(struct guard *guard, struct guard_report *ret_report)
 {
     struct guard_report message;
-    ssize_t n = recv(guard->fd, &message, sizeof(message), MSG_DONTWAIT);
+    ssize_t n;
+    do { /* ECONNRESET comes once when it ended with orders unread, before its last words */
+        n = recv(guard->fd, &message, sizeof(message), MSG_DONTWAIT);
+    } while (n < 0 && errno == ECONNRESET);
     if (n == (ssize_t)sizeof(message)) {
         *ret_report = message;
         return 1;

@@ -4,26 +4,26 @@
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 /* cmocka needs the four above */
 #include <cmocka.h>
 
 #include "lib/clock.h"
 
-enum { DEADLINE_MS = 10 * 1000 };
+enum { DEADLINE_MS = 10 * 1000, ORDERS = 100 };
 
 static char file[] = "/tmp/test_guard.XXXXXX";
 
 static const char remove_file[] = "rm -f \"$GUARD_TEST_FILE\"";
 static const char stays[] = "trap '' TERM; sleep 60 & wait; wait";
 
-/* The reports as letters, until the last one. */
-static const char *reports_of(const char *script, enum guard_on_lost on_lost, int64_t valid_for_ms,
-                              char letters[8])
+static struct guard *start(const char *script, enum guard_on_lost on_lost, int64_t valid_for_ms)
 {
     char shell[] = "sh", option[] = "-c", text[64];
     char *argv[] = {shell, option, text, NULL};
@@ -34,10 +34,16 @@ static const char *reports_of(const char *script, enum guard_on_lost on_lost, in
                                           .on_lost = on_lost,
                                           .valid_until_ms = clock_now_ms() + valid_for_ms,
                                           .signals = &none};
-    struct guard *guard;
+    struct guard *guard = NULL;
+    assert_int_equal(guard_start(&options, &guard, NULL), 0);
+    return guard;
+}
+
+/* The reports as letters, until the last one. */
+static const char *read_reports(struct guard *guard, char letters[8])
+{
     struct guard_report report;
     size_t n = 0;
-    assert_int_equal(guard_start(&options, &guard, NULL), 0);
     do {
         struct pollfd wait = {.fd = guard_fd(guard), .events = POLLIN};
         assert_int_equal(poll(&wait, 1, DEADLINE_MS), 1);
@@ -49,6 +55,12 @@ static const char *reports_of(const char *script, enum guard_on_lost on_lost, in
     guard_close(guard);
     assert_true(guard_end_orphans());
     return letters;
+}
+
+static const char *reports_of(const char *script, enum guard_on_lost on_lost, int64_t valid_for_ms,
+                              char letters[8])
+{
+    return read_reports(start(script, on_lost, valid_for_ms), letters);
 }
 
 static void make_file(void)
@@ -88,12 +100,28 @@ static void test_is_killed_when_the_time_is_up(void **state)
     assert_in_range(clock_now_ms() - start_ms, 400, 400 + DEADLINE_MS / 2);
 }
 
+/* What it says comes, although the kernel tells of the orders that it ended without reading. */
+static void test_reports_when_orders_are_left(void **state)
+{
+    char letters[8];
+    struct guard *guard = start("kill -STOP $PPID", GUARD_TERM, DEADLINE_MS);
+    pid_t pid = waitpid(-1, NULL, WUNTRACED);
+    siginfo_t end;
+    assert_true(pid > 0);
+    for (int i = 0; i < ORDERS; i++)
+        guard_extend(guard, clock_now_ms() + DEADLINE_MS);
+    kill(pid, SIGCONT);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &end, WEXITED | WNOWAIT), 0);
+    assert_string_equal(read_reports(guard, letters), "XG");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs_in_time),
         cmocka_unit_test(test_does_not_run_when_the_time_is_up),
         cmocka_unit_test(test_is_killed_when_the_time_is_up),
+        cmocka_unit_test(test_reports_when_orders_are_left),
     };
     int fd = mkstemp(file);
     if (fd < 0)
