@@ -308,7 +308,7 @@ static enum change_reason owed_reason(const struct own_options *own)
 
 static int watch(const struct settings *settings, const char *root, const struct own_options *own)
 {
-    static struct watch w;
+    static struct watch w = {.signal_fd = -1, .parts = PARTS_NONE};
     const char *excludes[CONFIG_NAMES_MAX + ARRAY_LEN(always_excluded) + 1];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(always_excluded); i++)
@@ -351,6 +351,7 @@ static int watch(const struct settings *settings, const char *root, const struct
         r = error_set_errno(&err, -untold, "not all changes were announced to the other tasks");
     sink_release(&w.sink);
     frame_reader_release(&w.control);
+    cleanup_close_p(&w.signal_fd);
     if (r < 0 && r != -EPIPE) /* the reader may leave at any time */
         log_error("%s", err.text);
     if (w.fenced)

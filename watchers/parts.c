@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "lib/cleanup.h"
 #include "lib/fs.h"
 
 enum {
@@ -44,7 +45,7 @@ static int open_scanner(struct parts *parts, const struct parts_options *o, cons
     bool member = o->own->board_fd >= 0;
     struct scanner_options options = {
         .root_fd = parts->root_fd,
-        .state_fd = member ? open(state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1,
+        .state_fd = member ? parts->state_fd : -1,
         .on_nfs = fs_is_nfs(state_dir),
         .state_gid = settings->state_gid,
         .scope = *o->scope,
@@ -55,8 +56,6 @@ static int open_scanner(struct parts *parts, const struct parts_options *o, cons
     };
     if (settings->scan_interval_ms == 0)
         return 0;
-    if (member && options.state_fd < 0)
-        return error_set_errno(err, errno, "cannot open the state directory %s", state_dir);
     if (member)
         options.scope.path_count = 0;
     return scanner_open(&options, &parts->scanner, err);
@@ -68,7 +67,7 @@ static int open_peers(struct parts *parts, const struct parts_options *o, const 
     const struct settings *settings = o->settings;
     struct peers_options options = {
         .root_fd = parts->root_fd,
-        .state_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+        .state_fd = parts->state_fd,
         .on_nfs = fs_is_nfs(state_dir),
         .scope = *o->scope,
         .poll_ms = settings->feed_poll_ms,
@@ -78,10 +77,8 @@ static int open_peers(struct parts *parts, const struct parts_options *o, const 
         .own = o->own->board_fd >= 0 ? &parts->own_slot : NULL,
     };
     atomic_store(&parts->own_slot.writing, UINT64_MAX); /* not known before announce has read it */
-    if (options.state_fd < 0 && errno == ENOENT && !o->own->state)
+    if (parts->state_fd < 0)
         return 0; /* nobody announces anything here */
-    if (options.state_fd < 0)
-        return error_set_errno(err, errno, "cannot open the state directory %s", state_dir);
     return peers_open(&options, &parts->peers, err);
 }
 
@@ -96,6 +93,9 @@ int parts_open(struct parts *parts, const struct parts_options *o, struct error 
     parts->root_fd = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (parts->root_fd < 0)
         return error_set_errno(err, errno, "cannot open %s", o->root);
+    parts->state_fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (parts->state_fd < 0 && (errno != ENOENT || o->own->state || o->own->board_fd >= 0))
+        return error_set_errno(err, errno, "cannot open the state directory %s", state_dir);
     int r = open_peers(parts, o, state_dir, err);
     if (r == 0)
         r = open_scanner(parts, o, state_dir, err);
@@ -146,8 +146,12 @@ void parts_add_status(const struct parts *parts, struct watch_status *status)
 
 int parts_close(struct parts *parts)
 {
-    int r = announce_close(parts->announce, ANNOUNCE_CLOSE_MS);
-    peers_close(parts->peers, PEERS_CLOSE_MS);
-    scanner_close(parts->scanner, SCANNER_CLOSE_MS);
-    return r;
+    int announced = announce_close(parts->announce, ANNOUNCE_CLOSE_MS);
+    int read = peers_close(parts->peers, PEERS_CLOSE_MS);
+    int scanned = scanner_close(parts->scanner, SCANNER_CLOSE_MS);
+    if (announced == -ETIMEDOUT || read < 0 || scanned < 0)
+        return announced; /* what was left behind uses the descriptors */
+    cleanup_close_p(&parts->root_fd);
+    cleanup_close_p(&parts->state_fd);
+    return announced;
 }

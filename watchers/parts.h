@@ -12,7 +12,7 @@
  *
  * Ownership: what options point to is the caller's and outlives the parts. Threads: the caller's
  * one. Errors: -errno and words. One that hangs with the mount is left behind at the end, so
- * struct parts, all zero before it is opened, has to be static.
+ * struct parts, PARTS_NONE before it is opened, has to be static.
  */
 #ifndef WATCHERS_PARTS_H
 #define WATCHERS_PARTS_H
@@ -38,8 +38,10 @@ struct parts {
     struct peers *peers;       /* NULL: there is no state directory */
     struct scanner *scanner;   /* NULL: scan.interval is 0 */
     struct peers_own own_slot; /* what announce writes and peers read */
-    int root_fd;               /* for all */
+    int root_fd, state_fd;     /* for all; -1: there is no state directory */
 };
+
+#define PARTS_NONE ((struct parts){.root_fd = -1, .state_fd = -1})
 
 int parts_open(struct parts *parts, const struct parts_options *options, struct error *err);
 void parts_add_status(const struct parts *parts, struct watch_status *status);
