@@ -87,15 +87,14 @@ class App:
 
 
 class CacheSidecar(Sidecar):
-    def __init__(self, root, *options, cache_dir=None, rules="", env=None, program=PROGRAM):
+    def __init__(self, root, *options, cache_dir=None, rules="", **more):
         top = root if isinstance(root, str) else root.decode()
         os.chmod(top, 0o755)
         self.cache_dir = cache_dir or os.path.join(top, "cache")
         self.share = os.path.join(top, "share")
         os.makedirs(self.share, exist_ok=True)
         rules = ["--cache-rules=" + rules] if rules else []
-        super().__init__(root, "--profile=cache", "--cache-dir=" + self.cache_dir, "--cache-min-free=0", *rules, *options,
-                         env=env, program=program)
+        super().__init__(root, "--profile=cache", "--cache-dir=" + self.cache_dir, "--cache-min-free=0", *rules, *options, **more)
         self.name = self.share.lstrip("/").replace("/", "-")
 
     def at(self, path):

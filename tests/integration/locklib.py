@@ -29,7 +29,7 @@ def sidecar(root, *options, name="web-1", **more):
 
 
 def wait_locks(s):
-    wait_for(lambda: s.condition("LocksReady")["status"] == "True", lambda: f"no locks: {s.condition('LocksReady')}", 20)
+    wait_for(lambda: s.condition("LocksReady")["status"] == "True", lambda: f"no locks: {s.condition('LocksReady')}")
     return s
 
 

@@ -26,7 +26,7 @@ class Connection(http.client.HTTPConnection):
 class Sidecar:
     """Started at once; `with` waits until it answers and ends it. Output goes to files in root, or where it is told."""
 
-    def __init__(self, root, *options, mounts=("share",), stdout=None, stderr=None, env=None, program=PROGRAM):
+    def __init__(self, root, *options, mounts=("share",), stdout=None, stderr=None, env=None, program=PROGRAM, wrapper=()):
         self.root = root if isinstance(root, str) else root.decode()
         self.run_dir = os.path.join(self.root, "run")
         self.socket = os.path.join(self.run_dir, "api.sock")
@@ -38,12 +38,12 @@ class Sidecar:
         clean["PATH"] = BUILD + ":" + clean.get("PATH", "")
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
             self.process = subprocess.Popen(
-                [program, "--allow-local", "--run-dir=" + self.run_dir, *options, *self.mounts],
+                [*wrapper, program, "--allow-local", "--run-dir=" + self.run_dir, *options, *self.mounts],
                 stdin=subprocess.DEVNULL, stdout=out if stdout is None else stdout,
                 stderr=err if stderr is None else stderr, env=dict(clean, **(env or {})), preexec_fn=die_with_parent)
 
     def __enter__(self):
-        wait_for(self._answers, lambda: "the sidecar did not answer: " + self.log(), 20)
+        wait_for(self._answers, lambda: "the sidecar did not answer: " + self.log())
         return self
 
     def __exit__(self, *_):
