@@ -119,7 +119,7 @@ endef
 $(foreach t,$(UNIT),$(eval $(call unit_program,$(t:$(BUILD)/unit/%=%))))
 
 unit: all $(UNIT) fuzz-corpus ## run the unit tests
-	$(Q)BUILD=$(TEST_BUILD_DIR) tests/run-programs unit $(or $(UNIT_TIMEOUT),120) $(UNIT)
+	$(Q)BUILD=$(TEST_BUILD_DIR) $(if $(SAN),tests/sanitized) tests/run-programs unit $(or $(UNIT_TIMEOUT),120) $(UNIT)
 
 # ---- fuzzing: tests/fuzz/driver.h says what a target is ----
 FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
