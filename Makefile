@@ -164,7 +164,7 @@ $(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c
 	$(call say,MUSL-CC,$<)
 	$(Q)musl-gcc $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $<
 
-integration: all cluster-hooks $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
+integration: all cluster-hooks image-root $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) JOBS=$(or $(JOBS),3) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
 
 model: ## check the models in docs/models with spin
@@ -322,12 +322,15 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8
 
 # ---- the image: image/make says what can be set ----
-IMAGE_MAKE = VERSION=$(VERSION) BUILD=$(BUILD)
+IMAGE_MAKE = VERSION=$(VERSION) BUILD=$(BUILD) DEBIAN=$(DEBIAN) BASE=$(BASE) ENGINE=$(ENGINE) FRESH=$(FRESH) MIRROR=$(MIRROR)
 image: ## build the image efs-sidecar:VERSION with docker, podman or buildah (DEBIAN=bookworm, FRESH=1)
-	$(Q)$(IMAGE_MAKE) image/make image
+	$(Q)env $(IMAGE_MAKE) image/make image
 
 image-root: ## and its root file system as files in build/image/root, unless it is there already
 	$(Q)tests/as-root env $(IMAGE_MAKE) image/make root
+
+cross: ## compile for arm64 with Debian's cross compiler, start the programs under qemu
+	$(Q)env BUILD=$(BUILD) DEBIAN=$(DEBIAN) MIRROR=$(MIRROR) image/cross
 
 demo: ## two tasks on a shared directory of this machine: no NFS, no AWS
 	$(Q)demo/run
@@ -348,4 +351,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue cross fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
