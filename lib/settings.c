@@ -233,6 +233,9 @@ static const struct setting table[] = {
      "Group of the API's socket; -1 leaves it as created"},
     {"api.uids", SETTING_NAMES, SIDE, AT(api_uids), "", 0, CONFIG_NAMES_MAX, NULL,
      "Numeric user ids that may use the API, besides root and the sidecar's own; all when not set"},
+    {"api.rate", SETTING_COUNT, SIDE, AT(api_rate), "1000", 0, 1000000, NULL,
+     "The most requests in a second, of each user id, that cost calls to EFS (publish, locks, "
+     "claims, tasks, cache), five seconds' worth at once; 0 for no limit"},
 
     {"metrics.sinks", SETTING_NAMES, SIDE, AT(metrics_sinks), "emf", 0, CONFIG_NAMES_MAX, NULL,
      "Where metrics go, one or more of emf (JSON lines on stdout for CloudWatch Logs), emf_file "

@@ -93,6 +93,7 @@ struct settings {
     mode_t api_mode;
     int64_t api_gid; /* -1 = the sidecar's */
     struct name_list api_uids;
+    int64_t api_rate; /* 0 = no limit */
 
     /* metrics */
     struct name_list metrics_sinks;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/parse.h"
@@ -16,6 +17,7 @@
 #include "sidecar/api_locks.h"
 #include "sidecar/api_metrics.h"
 #include "sidecar/api_publish.h"
+#include "sidecar/api_rate.h"
 #include "sidecar/api_socket.h"
 #include "sidecar/api_status.h"
 #include "sidecar/api_tasks.h"
@@ -28,6 +30,7 @@ struct api {
     struct http_server *server;
     struct api_changes *changes;
     struct api_locks *locks;
+    struct api_rate rate;
     size_t n_uids; /* 0: everybody who may connect */
     uid_t uids[CONFIG_NAMES_MAX];
 };
@@ -197,6 +200,11 @@ static void on_request(void *arg, struct http_request *request)
     if (!is_allowed(api, request->peer.uid))
         http_error(request, 403, "add it to api.uids", "uid %u (pid %d) may not use this API",
                    request->peer.uid, request->peer.pid);
+    else if (api_rate_costs(head) &&
+             !api_rate_take(&api->rate, request->peer.uid, head->body_bytes, clock_now_ms()))
+        http_error(request, 429, "ask less often, or raise api.rate",
+                   "uid %u asks for more than %lld things in a second that cost calls to EFS",
+                   request->peer.uid, (long long)api->rate.per_second);
     else if (is_about(head->path, "/v1/locks"))
         api_locks_serve(api->locks, request);
     else if (is_about(head->path, "/v1/claims"))
@@ -306,6 +314,7 @@ int api_open(const struct api_sources *from, struct api **ret_api, struct error 
     if (!api)
         return error_set(err, ENOMEM, "no memory for the API");
     api->from = *from;
+    api_rate_init(&api->rate, from->settings->api_rate);
     const struct name_list *uids = &from->settings->api_uids;
     while (api->n_uids < uids->n &&
            parse_uid(uids->names[api->n_uids], &api->uids[api->n_uids]) == 0)

@@ -9,7 +9,7 @@ import sys
 import time
 
 from sidecarlib import PROGRAM, Connection, Sidecar
-from watchlib import Scratch, check
+from watchlib import Scratch, check, wait_for
 
 HEALTH_MS = 100
 
@@ -140,6 +140,23 @@ def wrong_settings():
         check(word in said.stderr, f"no {word} in {said.stderr}")
 
 
+def too_often(root):
+    """What costs calls to EFS has a rate for each user; what is answered from memory has none, nor has what gives back."""
+    with Sidecar(root, "--api-rate=10") as sidecar:
+        lock = Connection(sidecar.socket)
+        lock.request("POST", "/v1/locks/mine")
+        check(b"granted" in lock.getresponse().readline(), "no lock")
+        asked = [sidecar.request("GET", "/v1/tasks") for _ in range(100)]
+        refused = [answer for status, answer in asked if status == 429]
+        check(30 <= len(refused) <= 60, f"{len(refused)} of 100 were refused")
+        check("api.rate" in refused[0]["hint"] and f"uid {os.geteuid()}" in refused[0]["message"], f"{refused[0]}")
+        check(sidecar.request("POST", "/v1/publish", "{}")[0] == 429, "publish is not refused")
+        check(all(sidecar.get(path)[0] == 200 for path in ("/healthz", "/v1/status", "/v1/locks", "/v1/cache")), "what costs nothing")
+        check(sidecar.request("POST", "/v1/locks/other/release?hold=1")[0] != 429, "giving back is refused")
+        wait_for(lambda: sidecar.get("/v1/tasks")[0] == 200, "it is never let in again", 20)
+        lock.close()
+
+
 def keep_alive(sidecar):
     connection = Connection(sidecar.socket)
     for _ in range(200):
@@ -167,6 +184,8 @@ def main():
         print(f"600 stuck connections cost {grown} KiB, all of it took {time.monotonic() - start:.1f} s; {counts}")
     with Scratch() as root:
         wrong_user(root)
+    with Scratch() as root:
+        too_often(root)
 
 
 if __name__ == "__main__":
