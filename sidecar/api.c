@@ -287,16 +287,21 @@ static bool takes_large(const char *path)
     return strcmp(path, "/v1/publish") == 0;
 }
 
-static int listen_and_serve(struct api *api, struct error *err)
+static int open_socket(const struct settings *settings, struct api_socket *ret_socket,
+                       struct error *err)
 {
-    static const struct http_handlers handlers = {
-        .handle = on_request, .answered = on_answered, .takes_large = takes_large};
-    const struct settings *settings = api->from.settings;
     char path[CONFIG_TEXT_MAX];
     int r = settings_api_socket(settings, path, sizeof(path));
     if (r < 0)
         return error_set(err, -r, "api.socket: the path is too long");
-    r = api_socket_open(&api->socket, path, settings->api_mode, (gid_t)settings->api_gid, err);
+    return api_socket_open(ret_socket, path, settings->api_mode, (gid_t)settings->api_gid, err);
+}
+
+static int listen_and_serve(struct api *api, struct error *err)
+{
+    static const struct http_handlers handlers = {
+        .handle = on_request, .answered = on_answered, .takes_large = takes_large};
+    int r = open_socket(api->from.settings, &api->socket, err);
     if (r < 0)
         return r;
     r = http_open(api->from.base, api->socket.fd, &handlers, api, &api->server);
@@ -337,6 +342,24 @@ int api_open(const struct api_sources *from, struct api **ret_api, struct error 
     }
     *ret_api = api;
     return 0;
+}
+
+int api_keep(struct api *api, struct error *err)
+{
+    struct api_socket socket;
+    if (api_socket_is_in_place(&api->socket))
+        return 0;
+    int r = open_socket(api->from.settings, &socket, err);
+    if (r < 0)
+        return r;
+    r = http_listen(api->server, socket.fd);
+    if (r < 0) {
+        close(socket.fd);
+        api_socket_remove(&socket);
+        return error_set_errno(err, -r, "the API cannot be served");
+    }
+    api->socket = socket;
+    return 1;
 }
 
 void api_close(struct api *api)

@@ -3,6 +3,8 @@
  *
  *     const struct api_sources from = {base, &settings, &health, mounts, metrics};
  *     r = api_open(&from, &api, &err);
+ *     ... now and then:
+ *     r = api_keep(api, &err);         // the socket is put back when somebody removed it
  *     ...
  *     api_close(api);                  // ends the streams, removes the socket if it is still ours
  *
@@ -44,6 +46,7 @@ void api_refuse(struct http_request *request, int r, const char *usage, const ch
                 const struct error *err);
 
 int api_open(const struct api_sources *from, struct api **ret_api, struct error *err);
-void api_close(struct api *api); /* NULL is fine */
+int api_keep(struct api *api, struct error *err); /* 1: it was gone and is there again */
+void api_close(struct api *api);                  /* NULL is fine */
 
 #endif

@@ -94,11 +94,16 @@ int api_socket_open(struct api_socket *ret_socket, const char *path, mode_t mode
     return 0;
 }
 
-void api_socket_remove(const struct api_socket *socket)
+bool api_socket_is_in_place(const struct api_socket *socket)
 {
     struct stat st;
-    if (lstat(socket->address.sun_path, &st) == 0 && st.st_dev == socket->device &&
-        st.st_ino == socket->inode && st.st_ctim.tv_sec == socket->changed.tv_sec &&
-        st.st_ctim.tv_nsec == socket->changed.tv_nsec)
+    return lstat(socket->address.sun_path, &st) == 0 && st.st_dev == socket->device &&
+           st.st_ino == socket->inode && st.st_ctim.tv_sec == socket->changed.tv_sec &&
+           st.st_ctim.tv_nsec == socket->changed.tv_nsec;
+}
+
+void api_socket_remove(const struct api_socket *socket)
+{
+    if (api_socket_is_in_place(socket))
         unlink(socket->address.sun_path);
 }

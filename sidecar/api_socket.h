@@ -3,6 +3,8 @@
  *
  *     struct api_socket socket;
  *     r = api_socket_open(&socket, path, 0660, gid, &err);      // socket.fd listens, non-blocking
+ *     ... now and then, because others may write to the directory:
+ *     if (!api_socket_is_in_place(&socket)) ...                 // nobody can connect any more
  *     ...
  *     api_socket_remove(&socket);
  *
@@ -16,6 +18,7 @@
 #ifndef SIDECAR_API_SOCKET_H
 #define SIDECAR_API_SOCKET_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/un.h>
 #include <time.h>
@@ -35,6 +38,7 @@ struct api_socket {
 /* gid -1 leaves the group as created. */
 int api_socket_open(struct api_socket *ret_socket, const char *path, mode_t mode, gid_t gid,
                     struct error *err);
+bool api_socket_is_in_place(const struct api_socket *socket);
 void api_socket_remove(const struct api_socket *socket);
 
 #endif

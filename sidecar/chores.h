@@ -39,7 +39,7 @@ struct chore_call {
     struct janitor *janitor;   /* for one call at a time */
     struct mount_tasks *tasks; /* each part for one */
     struct claim_recovery *recovery;
-    bool on_nfs, state_on_nfs, has_slot;
+    bool on_nfs, state_on_nfs, has_slot, made;
     unsigned slot;
     uint32_t epoch;
     struct owner owner;  /* of the task's directory, to be said */

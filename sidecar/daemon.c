@@ -4,12 +4,14 @@
 #include <event2/event.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/harden.h"
@@ -24,6 +26,7 @@
 #include "sidecar/mounts.h"
 #include "sidecar/reactions.h"
 #include "sidecar/run_dir.h"
+#include "sidecar/spawn.h"
 
 enum {
     STOP_RESERVE_MS = 2000, /* of stop_timeout: the container runtime kills at its end */
@@ -32,13 +35,14 @@ enum {
     STOP_SEND_MS = 5000,    /* at most, of what the mounts leave: for the last call to CloudWatch */
     STOP_LOOK_MS = 50,
     CLOSE_MS = 200,
+    KEEP_S = 2,        /* how often it is looked whether the run directory is as it was made */
     OTHER_FILES = 256, /* that are open at once, beside connections and locks */
 };
 
 struct daemon {
     struct settings *settings;
     struct event_base *base;
-    struct event *terminate, *interrupt, *stop_look;
+    struct event *terminate, *interrupt, *child_ended, *stop_look, *keep_look;
     struct health health;
     struct metrics *metrics;
     struct mounts *mounts;
@@ -46,6 +50,8 @@ struct daemon {
     struct reactions *reactions;
     struct api *api;
     int run_dir_fd;
+    int kept; /* -errno: why the run directory is not as it should be; it has been told */
+    int status;
     int64_t stop_by_ms; /* CLOCK_NEVER: not stopping */
 };
 
@@ -56,29 +62,64 @@ static void on_stop_look(evutil_socket_t fd, short what, void *arg)
         event_base_loopbreak(d->base);
 }
 
-static void on_stop_signal(evutil_socket_t number, short what, void *arg)
+static void stop(struct daemon *d, const char *why)
 {
-    struct daemon *d = arg;
     const struct timeval interval = {.tv_usec = STOP_LOOK_MS * 1000};
-    int64_t now_ms = clock_now_ms();
-
-    if (d->stop_by_ms != CLOCK_NEVER) {
-        if (d->stop_by_ms > now_ms + STOP_HURRY_MS)
-            d->stop_by_ms = now_ms + STOP_HURRY_MS;
-        return;
-    }
     int64_t patience_ms = d->settings->stop_timeout_ms - STOP_RESERVE_MS - STOP_FLUSH_MS;
-    log_info("stopping on signal %d: everything is given back within %lld ms", (int)number,
-             (long long)patience_ms);
-    d->stop_by_ms = now_ms + patience_ms;
+    log_info("stopping %s: everything is given back within %lld ms", why, (long long)patience_ms);
+    d->stop_by_ms = clock_now_ms() + patience_ms;
+    event_del(d->keep_look);
     metrics_flush(d->metrics);
     mounts_stop(d->mounts);
     event_add(d->stop_look, &interval);
 }
 
-static struct event *on_signal(struct daemon *d, int number)
+static void on_stop_signal(evutil_socket_t number, short what, void *arg)
 {
-    struct event *event = evsignal_new(d->base, number, on_stop_signal, d);
+    struct daemon *d = arg;
+    char why[32];
+    int64_t hurry_ms = clock_now_ms() + STOP_HURRY_MS;
+    if (d->stop_by_ms == CLOCK_NEVER) {
+        snprintf(why, sizeof(why), "on signal %d", (int)number);
+        stop(d, why);
+    } else if (d->stop_by_ms > hurry_ms) {
+        d->stop_by_ms = hurry_ms;
+    }
+}
+
+/* Whoever shares the volume may remove what is in it. */
+static void on_keep_look(evutil_socket_t fd, short what, void *arg)
+{
+    struct daemon *d = arg;
+    struct error err;
+    int claimed = run_dir_keep(d->settings, &d->run_dir_fd, &err);
+    int r = claimed < 0 ? claimed : api_keep(d->api, &err);
+    if (claimed == -EBUSY) {
+        log_error("run_dir: %s was removed, and %s. This one ends", d->settings->run_dir, err.text);
+        d->status = EXIT_FAILURE;
+        stop(d, "because another sidecar has the run directory");
+    } else if (r < 0) {
+        if (r != d->kept)
+            log_error("what efs-sidecar had in its run directory was removed and cannot be put "
+                      "back, so nobody can reach it: %s. It is tried again",
+                      err.text);
+        d->kept = r;
+    } else if (claimed + r > 0) {
+        log_warn("run_dir: something removed what efs-sidecar had in %s; it was put back. Keep "
+                 "other programs from clearing that directory",
+                 d->settings->run_dir);
+        d->kept = 0;
+    }
+}
+
+static void on_child_ended(evutil_socket_t number, short what, void *arg)
+{
+    spawn_reap_strays();
+}
+
+static struct event *on_signal(struct daemon *d, int number, event_callback_fn callback)
+{
+    struct event *event = evsignal_new(d->base, number, callback, d);
     if (event && event_add(event, NULL) < 0) {
         event_free(event);
         return NULL;
@@ -91,11 +132,16 @@ static int open_loop(struct daemon *d, struct error *err)
     d->base = event_base_new();
     if (!d->base)
         return error_set(err, ENOMEM, "the event loop cannot be made");
-    d->terminate = on_signal(d, SIGTERM);
-    d->interrupt = on_signal(d, SIGINT);
+    d->terminate = on_signal(d, SIGTERM, on_stop_signal);
+    d->interrupt = on_signal(d, SIGINT, on_stop_signal);
+    d->child_ended = on_signal(d, SIGCHLD, on_child_ended);
     d->stop_look = event_new(d->base, -1, EV_PERSIST, on_stop_look, d);
-    if (!d->terminate || !d->interrupt || !d->stop_look)
+    d->keep_look = event_new(d->base, -1, EV_PERSIST, on_keep_look, d);
+    if (!d->terminate || !d->interrupt || !d->child_ended || !d->stop_look || !d->keep_look)
         return error_set(err, ENOMEM, "the event loop cannot be made");
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL); /* what was blocked until now is heard */
     return 0;
 }
 
@@ -149,7 +195,9 @@ static int close_parts(struct daemon *d)
         r = -EBUSY;
     free_event(d->terminate);
     free_event(d->interrupt);
+    free_event(d->child_ended);
     free_event(d->stop_look);
+    free_event(d->keep_look);
     if (d->base)
         event_base_free(d->base);
     if (d->run_dir_fd >= 0)
@@ -175,13 +223,16 @@ static void allow_files(const struct settings *settings)
 int daemon_run(struct settings *settings)
 {
     struct daemon d = {.settings = settings, .run_dir_fd = -1, .stop_by_ms = CLOCK_NEVER};
+    const struct timeval keep_interval = {.tv_sec = KEEP_S};
     struct error err;
 
     if (harden_process(settings->seccomp, &err) < 0)
         log_warn("%s; the sidecar runs without that", err.text);
     mallopt(M_ARENA_MAX, 1); /* workers allocate little: an arena for each would cost more */
     umask(007);
-    signal(SIGPIPE, SIG_IGN);
+    static const int meaningless[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < ARRAY_LEN(meaningless); i++)
+        signal(meaningless[i], SIG_IGN);
     if (settings->profile != PROFILE_OBSERVE)
         allow_files(settings);
     health_init(&d.health);
@@ -192,9 +243,10 @@ int daemon_run(struct settings *settings)
         log_info("efs-sidecar " EFS_SIDECAR_VERSION " runs: task %s, profile %s, %zu %s",
                  settings->task_name, profile_names[settings->profile], settings->mounts.n,
                  text_plural((int64_t)settings->mounts.n, "mount", "mounts"));
+        event_add(d.keep_look, &keep_interval);
         event_base_dispatch(d.base);
     }
-    int status = r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    int status = r < 0 ? EXIT_FAILURE : d.status;
     if (close_parts(&d) < 0) {
         log_warn("a call is stuck; leaving without it");
         log_close(STOP_FLUSH_MS / 2);

@@ -6,7 +6,8 @@
  *
  * One loop thread, which never touches EFS, DNS or a slow disk. SIGTERM and SIGINT give back what
  * is held and end the process within stop_timeout less two seconds, also when a mount hangs;
- * another signal shortens that.
+ * another signal shortens that. Who calls it may have blocked them until then. SIGHUP, SIGUSR1 and
+ * SIGUSR2 mean nothing and are ignored. As process 1 it waits for children that it inherits.
  */
 #ifndef SIDECAR_DAEMON_H
 #define SIDECAR_DAEMON_H

@@ -449,6 +449,22 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     http_expire(arg);
 }
 
+int http_listen(struct http_server *server, int fd)
+{
+    struct evconnlistener *listener =
+        evconnlistener_new(server->base, on_accept, server,
+                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, SOMAXCONN, fd);
+    if (!listener)
+        return -ENOMEM;
+    evconnlistener_set_error_cb(listener, on_accept_error);
+    if (server->resume_ms != CLOCK_NEVER)
+        evconnlistener_disable(listener);
+    if (server->listener)
+        evconnlistener_free(server->listener);
+    server->listener = listener;
+    return 0;
+}
+
 int http_open(struct event_base *base, int fd, const struct http_handlers *handlers, void *arg,
               struct http_server **ret_server)
 {
@@ -462,18 +478,12 @@ int http_open(struct event_base *base, int fd, const struct http_handlers *handl
     server->handlers = handlers;
     server->arg = arg;
     server->timer = event_new(base, -1, 0, on_timer, server);
-    server->listener =
-        server->timer
-            ? evconnlistener_new(base, on_accept, server,
-                                 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, SOMAXCONN, fd)
-            : NULL;
-    if (!server->listener) {
+    if (!server->timer || http_listen(server, fd) < 0) {
         if (server->timer)
             event_free(server->timer);
         free(server);
         return -ENOMEM;
     }
-    evconnlistener_set_error_cb(server->listener, on_accept_error);
     *ret_server = server;
     return 0;
 }

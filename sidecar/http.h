@@ -60,6 +60,9 @@ int http_open(struct event_base *base, int fd, const struct http_handlers *handl
               struct http_server **ret_server);
 void http_close(struct http_server *server); /* NULL is fine */
 
+/* From now on connections come from this socket; those that are there stay. */
+int http_listen(struct http_server *server, int fd);
+
 /* Close what is over its time. The timer does that; tests that move the clock do it too. */
 void http_expire(struct http_server *server);
 

@@ -1,5 +1,6 @@
 /* efs-sidecar: the command line. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,17 @@ static int print_settings(const struct settings *settings)
     return EXIT_SUCCESS;
 }
 
+/* As process 1 of a container it would not hear of one that comes before the loop does; from the
+ * loop on they are taken there. */
+static void hold_stop_signals(void)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static struct settings settings;
@@ -121,6 +133,7 @@ int main(int argc, char **argv)
     } else if (action == CONFIG_CHECK) {
         status = print_settings(&settings);
     } else {
+        hold_stop_signals();
         log_open("efs-sidecar", settings.log_level);
         status = daemon_run(&settings);
         log_close(LOG_WAIT_MS);

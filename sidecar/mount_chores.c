@@ -12,6 +12,7 @@
 enum {
     PROBE_RETRY_MS = 10 * 1000,
     CANARY_RETRY_MS = 30 * 1000,
+    LINKS_INTERVAL_MS = 10 * 1000, /* others may write to the run directory */
     MAKE_FIRST_MS = 2 * 1000,
     MAKE_MOST_MS = 60 * 1000,
 };
@@ -35,18 +36,17 @@ static int64_t shorter(int64_t a_ms, int64_t b_ms)
 
 /* ---- the chores: run_ in a worker, done_ in the loop ---- */
 
-static int run_link_root(struct chore_call *call)
+static int run_links(struct chore_call *call)
 {
-    return taskdirs_link_root(call->place, &call->err);
+    int r = taskdirs_link_root(call->place, &call->err);
+    return r == 0 && call->made ? taskdirs_link_task(call->place, &call->err) : r;
 }
 
-static void done_link_root(void *owner, const struct chore_call *call)
+static void done_links(void *owner, const struct chore_call *call)
 {
     struct mount_work *work = owner;
-    if (call->err.code) {
-        log_error("%s", call->err.text);
-        plan(work, CHORE_LINK_ROOT, MAKE_MOST_MS);
-    }
+    mount_tasks_linked(work, &call->err);
+    plan(work, CHORE_LINKS, LINKS_INTERVAL_MS);
 }
 
 static int run_probe(struct chore_call *call)
@@ -104,9 +104,15 @@ static void done_probe(void *owner, const struct chore_call *call)
         begin(work);
 }
 
+/* The links are there before anything is said to be ready; where they cannot be made, the chore
+ * that looks after them tells. */
 static int run_make(struct chore_call *call)
 {
-    return taskdirs_make(call->place, &call->err);
+    struct error ignored;
+    int r = taskdirs_make(call->place, &call->err);
+    if (r == 0 && call->place->writable)
+        taskdirs_link_task(call->place, &ignored);
+    return r;
 }
 
 /* It is there now. */
@@ -134,6 +140,7 @@ static void done_make(void *owner, const struct chore_call *call)
     }
     backoff_reset(&work->make_backoff);
     work->made = work->place.writable;
+    plan(work, CHORE_LINKS, 0);
     tell_state_path(work);
     lease_start(work->lease, work->state_nfs);
     if (work->place.writable)
@@ -211,7 +218,7 @@ static void done_clean(void *owner, const struct chore_call *call)
 }
 
 static const struct chore_kind kinds[CHORES] = {
-    [CHORE_LINK_ROOT] = {"making the link to the root", false, run_link_root, done_link_root},
+    [CHORE_LINKS] = {"making the links in the run directory", false, run_links, done_links},
     [CHORE_PROBE] = {"asking for the root's attributes", false, run_probe, done_probe},
     [CHORE_MAKE] = {"making the task's directory", true, run_make, done_make},
     [CHORE_CANARY] = {"the canary", true, run_canary, done_canary},
@@ -236,6 +243,7 @@ static void prepare(void *owner, struct chore_call *call)
     call->state_on_nfs = work->state_nfs;
     call->janitor = &work->janitor;
     call->has_slot = work->has_slot;
+    call->made = work->made;
     call->slot = work->member.slot;
     call->epoch = work->member.epoch;
     call->tasks = &work->tasks;
@@ -251,7 +259,7 @@ static bool is_writable(const struct mount_work *work)
 static bool may_start(const void *owner, unsigned chore)
 {
     const struct mount_work *work = owner;
-    if (chore == CHORE_LINK_ROOT) /* it does not touch the mount */
+    if (chore == CHORE_LINKS) /* it does not touch the mount */
         return true;
     if (!mount_is_usable(&work->facts) || work->facts.stalled_ms > 0)
         return false;
@@ -274,7 +282,7 @@ void mount_chores_init(struct mount_work *work)
     janitor_init(&work->janitor, &work->place, work->options.settings->retention_ms);
     chores_init(&work->chores, kinds, CHORES, work, prepare);
     mount_tasks_open(work);
-    plan(work, CHORE_LINK_ROOT, 0);
+    plan(work, CHORE_LINKS, 0);
     plan(work, CHORE_PROBE, 0);
 }
 

@@ -20,7 +20,7 @@
 #include "sidecar/place.h"
 
 enum chore {
-    CHORE_LINK_ROOT,
+    CHORE_LINKS,
     CHORE_PROBE,
     CHORE_MAKE,
     CHORE_CANARY,

@@ -91,6 +91,40 @@ static void tell(struct mount_work *work)
         chores_plan(&work->chores, CHORE_OWN, TELL_RETRY_MS);
 }
 
+static void judge(struct mount_work *work)
+{
+    const struct settings *settings = work->options.settings;
+    const struct owner *owner = &work->tasks.own.owner;
+    char has[TEXT_SHORT], may[TEXT_SHORT];
+    int64_t limit = settings->task_soft_limit_bytes;
+    if (!work->tasks.owned)
+        return;
+    if (work->tasks.link_err.code)
+        conditions_set(&work->conditions, CONDITION_TASK_DIRECTORY, CONDITION_FALSE, "NoLink",
+                       "this task's write directory is %s, but %s. Make room on that volume, or "
+                       "let this container's user write there; it is tried again",
+                       work->task_dir, work->tasks.link_err.text);
+    else if (limit > 0 && owner->bytes > limit)
+        conditions_set(&work->conditions, CONDITION_TASK_DIRECTORY, CONDITION_FALSE,
+                       "OverSoftLimit",
+                       "%s holds %s in %lld %s, more than task.soft_limit, which is %s. Publish or "
+                       "remove files, or raise it",
+                       work->task_dir, text_size(owner->bytes, has), (long long)owner->files,
+                       text_plural(owner->files, "file", "files"), text_size(limit, may));
+    else
+        conditions_set(&work->conditions, CONDITION_TASK_DIRECTORY, CONDITION_TRUE, "Made",
+                       "this task's write directory is %s", work->task_dir);
+}
+
+void mount_tasks_linked(struct mount_work *work, const struct error *err)
+{
+    struct error *before = &work->tasks.link_err;
+    if (err->code && err->code != before->code)
+        log_error("%s. It is tried again", err->text);
+    *before = *err;
+    judge(work);
+}
+
 static void plan_usage(struct mount_work *work, int64_t in_ms)
 {
     if (work->options.settings->task_usage_interval_ms > 0)
@@ -112,11 +146,11 @@ void mount_tasks_done_own(void *owner, const struct chore_call *call)
         return;
     }
     tasks->own.told = true;
-    if (work->conditions.of[CONDITION_TASK_DIRECTORY].status == CONDITION_UNKNOWN) {
-        conditions_set(&work->conditions, CONDITION_TASK_DIRECTORY, CONDITION_TRUE, "Made",
-                       "this task's write directory is %s", work->task_dir);
+    if (!tasks->owned) {
+        tasks->owned = true;
         plan_usage(work, 0);
     }
+    judge(work);
 }
 
 /* ---- what lies in it ---- */
@@ -138,24 +172,6 @@ int mount_tasks_run_usage(struct chore_call *call)
     return 0;
 }
 
-static void judge_usage(struct mount_work *work)
-{
-    const struct settings *settings = work->options.settings;
-    const struct owner *owner = &work->tasks.own.owner;
-    char has[TEXT_SHORT], may[TEXT_SHORT];
-    int64_t limit = settings->task_soft_limit_bytes;
-    if (limit > 0 && owner->bytes > limit)
-        conditions_set(&work->conditions, CONDITION_TASK_DIRECTORY, CONDITION_FALSE,
-                       "OverSoftLimit",
-                       "%s holds %s in %lld %s, more than task.soft_limit, which is %s. Publish or "
-                       "remove files, or raise it",
-                       work->task_dir, text_size(owner->bytes, has), (long long)owner->files,
-                       text_plural(owner->files, "file", "files"), text_size(limit, may));
-    else
-        conditions_set(&work->conditions, CONDITION_TASK_DIRECTORY, CONDITION_TRUE, "Made",
-                       "this task's write directory is %s", work->task_dir);
-}
-
 void mount_tasks_done_usage(void *owner, const struct chore_call *call)
 {
     struct mount_work *work = owner;
@@ -174,7 +190,7 @@ void mount_tasks_done_usage(void *owner, const struct chore_call *call)
     tasks->own.owner.bytes = usage->bytes;
     tasks->own.owner.files = usage->files;
     tasks->own.owner.measured_wall_ms = clock_wall_ms();
-    judge_usage(work);
+    judge(work);
     if (work->has_slot)
         chores_plan(&work->chores, CHORE_OWN, 0);
 }

@@ -42,12 +42,15 @@ struct mount_tasks {
         struct reaper reaper; /* the chore's while it is in flight, */
         bool elected;         /* as is this */
     } reap;
-    bool reaps;       /* this member clears up, and there are so many */
-    unsigned orphans; /* directories of tasks that ended */
+    bool owned;            /* it was said, once */
+    struct error link_err; /* code 0: the links in the run directory are there */
+    bool reaps;            /* this member clears up, and there are so many */
+    unsigned orphans;      /* directories of tasks that ended */
     bool lists;
 };
 
 void mount_tasks_open(struct mount_work *work);
+void mount_tasks_linked(struct mount_work *work, const struct error *err);
 void mount_tasks_joined(struct mount_work *work);
 void mount_tasks_count(struct mount_work *work);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -60,4 +61,27 @@ int run_dir_open(const struct settings *settings, int *ret_lock_fd, struct error
     note_pid(lock_fd);
     *ret_lock_fd = take_fd(&lock_fd);
     return 0;
+}
+
+/* Is the file that is locked still the one that others would find? */
+static bool is_in_place(const struct settings *settings, int lock_fd)
+{
+    char path[PATH_MAX];
+    struct stat named, open;
+    int n = snprintf(path, sizeof(path), "%s/" LOCK_NAME, settings->run_dir);
+    return n > 0 && (size_t)n < sizeof(path) && lstat(path, &named) == 0 &&
+           fstat(lock_fd, &open) == 0 && named.st_ino == open.st_ino && named.st_dev == open.st_dev;
+}
+
+int run_dir_keep(const struct settings *settings, int *lock_fd, struct error *err)
+{
+    int new_fd;
+    if (is_in_place(settings, *lock_fd))
+        return 0;
+    int r = run_dir_open(settings, &new_fd, err);
+    if (r < 0)
+        return r;
+    close(*lock_fd);
+    *lock_fd = new_fd;
+    return 1;
 }

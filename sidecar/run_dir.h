@@ -2,11 +2,15 @@
  * run_dir: the directory that the containers of a task share, and the claim of one sidecar on it.
  *
  *     r = run_dir_open(&settings, &lock_fd, &err);
+ *     ... now and then:
+ *     r = run_dir_keep(&settings, &lock_fd, &err);
  *     ...
  *     close(lock_fd);                     // or the end of the process
  *
- * It is made when it is missing, such that other ids can reach the socket in it. Local: may be
- * called in the loop thread.
+ * It is made when it is missing, such that other ids can reach the socket in it. The claim is a
+ * lock on a file in it: when that was removed, with or without the directory, another sidecar could
+ * begin, so it is put back, or given up for good when somebody was faster. Local: may be called in
+ * the loop thread.
  */
 #ifndef SIDECAR_RUN_DIR_H
 #define SIDECAR_RUN_DIR_H
@@ -16,5 +20,9 @@
 
 /* -EBUSY: a live sidecar has it. */
 int run_dir_open(const struct settings *settings, int *ret_lock_fd, struct error *err);
+
+/* 1: it was gone and is there again; 0: it is there; -EBUSY: another sidecar has it by now; other
+ * errors: it cannot be put back for now. */
+int run_dir_keep(const struct settings *settings, int *lock_fd, struct error *err);
 
 #endif

@@ -9,9 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+
+static pid_t children[SPAWN_CHILDREN_MAX]; /* 0: free */
+
+/* NULL: it is none of ours. */
+static pid_t *find_child(pid_t pid)
+{
+    for (size_t i = 0; i < ARRAY_LEN(children); i++)
+        if (children[i] == pid)
+            return &children[i];
+    return NULL;
+}
 
 /* fds[i] becomes SPAWN_FD + i, whatever numbers they have now. */
 static int pass_on(const int fds[], int n_fds)
@@ -108,8 +120,9 @@ int spawn_beside(char *const argv[], const int fds[], int n_fds, int err_fd, pid
     sigset_t all, old;
     pid_t parent = getpid();
 
-    if (n_fds > SPAWN_FDS_MAX)
-        return -EINVAL;
+    pid_t *place = find_child(0);
+    if (n_fds > SPAWN_FDS_MAX || !place)
+        return place ? -EINVAL : -EAGAIN;
     find_beside(argv[0], beside, sizeof(beside));
     _cleanup_free_ char **envp = environment_of_child();
     if (!envp)
@@ -125,6 +138,26 @@ int spawn_beside(char *const argv[], const int fds[], int n_fds, int err_fd, pid
     int r = pid < 0 ? -errno : 0;
     sigprocmask(SIG_SETMASK, &old, NULL);
     if (r == 0)
-        *ret_pid = pid;
+        *ret_pid = *place = pid;
     return r;
+}
+
+int spawn_wait(pid_t pid, int *ret_status)
+{
+    int status;
+    pid_t *place = find_child(pid);
+    if (!place || waitpid(pid, &status, WNOHANG) != pid)
+        return 0;
+    *place = 0;
+    *ret_status = status;
+    return 1;
+}
+
+/* Those that ended behind one of ours come with the next call, after spawn_wait() for that one. */
+void spawn_reap_strays(void)
+{
+    siginfo_t ended = {.si_pid = 0};
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0 &&
+           !find_child(ended.si_pid))
+        waitpid(ended.si_pid, NULL, WNOHANG);
 }

@@ -88,6 +88,24 @@ int taskdirs_link_root(const struct place *place, struct error *err)
     return make_link(place, "root", place->path, err);
 }
 
+int taskdirs_link_task(const struct place *place, struct error *err)
+{
+    char path[PATH_MAX];
+    int r = taskdirs_path(place, path, sizeof(path));
+    if (r < 0)
+        return error_set_errno(err, -r, "the task's directory on %s has no usable path",
+                               place->path);
+    r = make_link(place, "task", path, err);
+    if (r < 0 || !place->first_writable)
+        return r;
+    _cleanup_close_ int run_fd = open(place->settings->run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    r = run_fd < 0 ? -errno : set_link(run_fd, "task", path);
+    if (r < 0)
+        return error_set_errno(err, -r, "the link %s/task cannot be made (run_dir)",
+                               place->settings->run_dir);
+    return 0;
+}
+
 static int make_state(const struct place *place, struct error *err)
 {
     _cleanup_close_ int state_fd = -1, members_fd = -1, feed_fd = -1;
@@ -121,32 +139,13 @@ static int make_write_dir(const struct place *place, int *ret_tasks_fd, int *ret
     return r;
 }
 
-static int make_task_links(const struct place *place, struct error *err)
-{
-    char path[PATH_MAX];
-    int r = taskdirs_path(place, path, sizeof(path));
-    if (r < 0)
-        return error_set_errno(err, -r, "the task's directory on %s has no usable path",
-                               place->path);
-    r = make_link(place, "task", path, err);
-    if (r < 0 || !place->first_writable)
-        return r;
-    _cleanup_close_ int run_fd = open(place->settings->run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    r = run_fd < 0 ? -errno : set_link(run_fd, "task", path);
-    if (r < 0)
-        return error_set_errno(err, -r, "the link %s/task cannot be made (run_dir)",
-                               place->settings->run_dir);
-    return 0;
-}
-
 int taskdirs_make(const struct place *place, struct error *err)
 {
     _cleanup_close_ int tasks_fd = -1, task_fd = -1;
     int r = make_state(place, err);
     if (r < 0 || !place->writable)
         return r;
-    r = make_write_dir(place, &tasks_fd, &task_fd, err);
-    return r == 0 ? make_task_links(place, err) : r;
+    return make_write_dir(place, &tasks_fd, &task_fd, err);
 }
 
 /* Does the name still lead to what is open? Another member may have moved it away meanwhile,

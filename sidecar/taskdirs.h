@@ -25,10 +25,12 @@ int taskdirs_link_name(const char *mount_path, char *buf, size_t size);
 int taskdirs_path(const struct place *place, char *buf, size_t size);
 int taskdirs_link(const struct place *place, char *buf, size_t size);
 
-/* The link to the root. */
+/* The links to the root, and to the write directory, which has to be there. They do not touch the
+ * mount. */
 int taskdirs_link_root(const struct place *place, struct error *err);
+int taskdirs_link_task(const struct place *place, struct error *err);
 
-/* State directory and, where the mount is writable, write directory and the links to it. */
+/* State directory and, where the mount is writable, write directory. */
 int taskdirs_make(const struct place *place, struct error *err);
 
 /* Say in the write directory whose it is. 1: nobody had said anything there, and nothing was

@@ -4,7 +4,6 @@
 #include <event2/buffer.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -154,8 +153,9 @@ int watch_child_start(struct watch_child *child, char *const argv[], int board_f
 int watch_child_reap(struct watch_child *child, int *ret_status)
 {
     int status;
-    if (child->pid == 0 || waitpid(child->pid, &status, WNOHANG) != child->pid)
+    if (child->pid == 0 || !spawn_wait(child->pid, &status))
         return 0;
+    spawn_reap_strays(); /* this one may have stood before them */
     if (child->fd >= 0) /* what it said before it ended */
         on_readable(child->fd, EV_READ, child);
     hang_up(child);

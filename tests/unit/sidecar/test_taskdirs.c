@@ -96,6 +96,7 @@ static void test_makes_everything_whatever_the_umask(void **state)
     mode_t old = umask(0177);
     assert_int_equal(taskdirs_link_root(&place, &err), 0);
     assert_int_equal(taskdirs_make(&place, &err), 0);
+    assert_int_equal(taskdirs_link_task(&place, &err), 0);
     umask(old);
     assert_mode("share/.efs-sidecar", 02770);
     assert_mode("share/.efs-sidecar/members", 02770);
@@ -114,6 +115,7 @@ static void test_makes_everything_whatever_the_umask(void **state)
     assert_int_equal(unlink(file), 0);
     assert_int_equal(symlink("/elsewhere", file), 0);
     assert_int_equal(taskdirs_make(&place, &err), 0);
+    assert_int_equal(taskdirs_link_task(&place, &err), 0);
     assert_link("share/out/tasks/task-a/kept", "x");
     assert_link("run/task", task);
 }
