@@ -93,7 +93,7 @@ struct claims {
     struct claims_options options;
     struct claim_own *own; /* NULL: not ready */
     char why[160];         /* not ready */
-    bool draining, stopping, closed, closing;
+    bool begins, draining, stopping, closed, closing;
     bool holding, wants_proof;
     int64_t proven_ms;
     uint64_t last_k;

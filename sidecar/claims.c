@@ -40,7 +40,7 @@ static int check_request(const struct claims *claims, const struct claim_request
                          CLAIMS_BATCH_MAX);
     if (claims->stopping || claims->draining)
         return error_set(err, ESHUTDOWN, "the task is stopping: nothing new is claimed");
-    if (!claims->own)
+    if (!claims->own && !claims->begins)
         return error_set(err, EAGAIN, "%s", claims->why);
     if (claims->counts.claimers >= CLAIMS_CLAIMERS_MAX)
         return error_set(err, EDQUOT, "%d clients claim files in this task, the most that can",
@@ -135,14 +135,31 @@ void claims_set_ready(struct claims *claims, const struct owner *owner)
     *own = (struct claim_own){.refs = 1, .owner = *owner, .fd = -1};
     claim_own_unref(claims->own);
     claims->own = own;
+    claims->begins = false;
     step_soon(claims);
 }
 
-void claims_set_unready(struct claims *claims, const char *why)
+/* What was waited for since the start does not come. */
+static void fail_claimers(struct claims *claims)
 {
     struct error err;
     struct claim_queue *queue;
+    error_set(&err, EAGAIN, "%s", claims->why);
+    LIST_FOREACH(queue, &claims->queues, link)
+    {
+        claim_queue_failed(queue, &err);
+    }
+}
+
+void claims_set_unready(struct claims *claims, const char *why, bool begins)
+{
+    struct error err;
+    struct claim_queue *queue;
+    bool fails = claims->begins && !begins;
+    claims->begins = claims->begins && begins;
     snprintf(claims->why, sizeof(claims->why), "%s", why);
+    if (fails)
+        fail_claimers(claims);
     if (!claims->own)
         return;
     error_set(&err, EIO, "%s", why);
@@ -264,7 +281,8 @@ int claims_new(const struct claims_options *options, struct claims **ret_claims)
     LIST_INIT(&claims->queues);
     LIST_INIT(&claims->retired);
     TAILQ_INIT(&claims->held);
-    claims_set_unready(claims, "claims are not ready yet");
+    claims->begins = true;
+    claims_set_unready(claims, "claims are not ready yet", true);
     claims->timer = evtimer_new(options->base, on_timer, claims);
     if (!claims->timer) {
         free(claims);

@@ -109,7 +109,7 @@ int claims_new(const struct claims_options *options, struct claims **ret_claims)
 void claims_free(struct claims *claims); /* NULL is fine */
 
 void claims_set_ready(struct claims *claims, const struct owner *owner);
-void claims_set_unready(struct claims *claims, const char *why);
+void claims_set_unready(struct claims *claims, const char *why, bool begins); /* see locks.h */
 bool claims_are_ready_as(const struct claims *claims, const struct owner *owner);
 void claims_proven(struct claims *claims, int64_t sent_ms);
 

@@ -72,7 +72,7 @@ struct lock {
 
 struct locks {
     struct locks_options options;
-    bool ready, on_nfs, stopping;
+    bool ready, begins, on_nfs, stopping;
     uint64_t generation;
     char why[160]; /* not ready */
     struct event *timer;

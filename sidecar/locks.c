@@ -132,7 +132,7 @@ static int check_request(const struct locks *locks, const struct lock *lock,
         return error_set(err, EINVAL, "the purpose of a lock can have %d bytes", LOCK_TEXT_MAX);
     if (locks->stopping)
         return error_set(err, ESHUTDOWN, "the sidecar is stopping");
-    if (!locks->ready)
+    if (!locks->ready && !locks->begins)
         return error_set(err, EAGAIN, "%s", locks->why);
     if (!lock && in_use(locks) >= locks->options.max)
         return error_set(err, EDQUOT,
@@ -362,7 +362,8 @@ int locks_new(const struct locks_options *options, struct locks **ret_locks)
     locks->options = *options;
     LIST_INIT(&locks->all);
     TAILQ_INIT(&locks->lost);
-    locks_set_unready(locks, "locks are not ready yet");
+    locks->begins = true;
+    locks_set_unready(locks, "locks are not ready yet", true);
     locks->timer = evtimer_new(options->base, on_timer, locks);
     if (!locks->timer) {
         free(locks);
@@ -392,15 +393,36 @@ void locks_free(struct locks *locks)
 
 void locks_set_ready(struct locks *locks, uint64_t generation, bool on_nfs)
 {
-    locks->ready = true;
+    struct lock *lock;
     locks->generation = generation;
     locks->on_nfs = on_nfs;
+    if (locks->ready)
+        return;
+    locks->ready = true;
+    locks->begins = false;
+    LIST_FOREACH(lock, &locks->all, link)
+    {
+        if (lock->state == LOCK_WAITING)
+            lock->next_ms = clock_now_ms();
+    }
+    event_active(locks->timer, EV_TIMEOUT, 0);
 }
 
-void locks_set_unready(struct locks *locks, const char *why)
+void locks_set_unready(struct locks *locks, const char *why, bool begins)
 {
+    struct error err;
+    struct lock *lock;
+    bool fails = locks->begins && !begins;
     locks->ready = false;
+    locks->begins = locks->begins && begins;
     snprintf(locks->why, sizeof(locks->why), "%s", why);
+    if (!fails)
+        return;
+    error_set(&err, EAGAIN, "%s", why);
+    LIST_FOREACH(lock, &locks->all, link)
+    {
+        lock_failed(lock, &err);
+    }
 }
 
 void locks_stop(struct locks *locks)

@@ -98,7 +98,10 @@ int locks_new(const struct locks_options *options, struct locks **ret_locks);
 void locks_free(struct locks *locks); /* NULL is fine */
 
 void locks_set_ready(struct locks *locks, uint64_t generation, bool on_nfs);
-void locks_set_unready(struct locks *locks, const char *why);
+
+/* begins: the sidecar has just been started, and nothing speaks against it so far: requests wait
+ * until they can be served, or until it turns out that they cannot. Later they are refused. */
+void locks_set_unready(struct locks *locks, const char *why, bool begins);
 
 /* -EINVAL (name), -EDQUOT (a budget is used up), -EAGAIN (not ready; err says why), -ESHUTDOWN. */
 int locks_request(struct locks *locks, const struct lock_request *request,

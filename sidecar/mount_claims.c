@@ -140,9 +140,11 @@ void mount_claims_follow(struct mount_work *work)
     if (!claims)
         return;
     const struct owner *owner = &work->tasks.own.owner;
+    bool begins;
+    const struct condition *obstacle = mount_member_obstacle(work, &begins);
     bool ready = work->has_slot && work->made;
     if (!ready || !claims_are_ready_as(claims, owner))
-        claims_set_unready(claims, work->conditions.of[CONDITION_LOCKS_READY].message);
+        claims_set_unready(claims, obstacle->message, begins);
     if (!ready)
         return;
     if (!claims_are_ready_as(claims, owner))

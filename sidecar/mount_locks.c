@@ -77,13 +77,15 @@ struct locks *mount_locks_of(const struct mount_work *work)
 void mount_locks_follow(struct mount_work *work)
 {
     struct locks *locks = mount_locks_of(work);
-    const struct condition *ready = &work->conditions.of[CONDITION_LOCKS_READY];
+    bool begins;
     if (!locks)
         return;
-    if (work->has_slot)
+    if (work->has_slot) {
         locks_set_ready(locks, work->member.generation, work->state_nfs);
-    else
-        locks_set_unready(locks, ready->message);
+    } else {
+        const struct condition *obstacle = mount_member_obstacle(work, &begins);
+        locks_set_unready(locks, obstacle->message, begins);
+    }
 }
 
 void mount_locks_count(struct mount_work *work)

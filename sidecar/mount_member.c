@@ -213,6 +213,14 @@ void mount_member_follow(struct mount_work *work)
     mount_claims_follow(work);
 }
 
+const struct condition *mount_member_obstacle(const struct mount_work *work, bool *ret_begins)
+{
+    const struct condition *mount = &work->conditions.of[CONDITION_MOUNT_READY];
+    const struct condition *locks = &work->conditions.of[CONDITION_LOCKS_READY];
+    *ret_begins = mount->status != CONDITION_FALSE && locks->status != CONDITION_FALSE;
+    return locks->status != CONDITION_FALSE && mount->status == CONDITION_FALSE ? mount : locks;
+}
+
 void mount_member_hold(struct mount_work *work, bool any)
 {
     const struct settings *settings = work->options.settings;

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 
+struct condition;
 struct mount_work;
 struct mountinfo;
 
@@ -22,6 +23,10 @@ int mount_member_open(struct mount_work *work);
 void mount_member_relist(struct mount_work *work, struct mountinfo *table);
 void mount_member_follow(struct mount_work *work);
 void mount_member_stop(struct mount_work *work);
+
+/* Why what needs a slot cannot be served, of one who has none. Begins: nothing speaks against it,
+ * it only has not got that far. */
+const struct condition *mount_member_obstacle(const struct mount_work *work, bool *ret_begins);
 
 /* The janitor was here: tell the peers of the member that it found dead, if any. */
 void mount_member_bury(struct mount_work *work);

@@ -279,6 +279,39 @@ static void test_a_proof_that_does_not_come(void **state)
     claimer_abandon(other.claimer);
 }
 
+/* Who comes while the sidecar is being started waits for that, but not when it comes to nothing. */
+static void test_waiting_for_the_start(void **state)
+{
+    struct client client;
+    struct error err;
+    const struct claim_request request = {.queue = "in", .match = "", .batch = 1, .wait_ms = -1};
+    touch("in/a");
+    ask(&client, -1);
+    claims_set_unready(claims, "it begins", true);
+    never(client.claimed || client.ended);
+    claims_set_unready(claims, "no slot", false);
+    assert_true(client.ended && client.end == CLAIMER_ERROR && client.error == EAGAIN);
+    assert_int_equal(claims_request(claims, &request, &ops, &client, &client.claimer, &err),
+                     -EAGAIN);
+}
+
+static void test_served_after_the_start(void **state)
+{
+    struct client client, trying;
+    touch("in/a");
+    touch("in/b");
+    ask(&client, -1);
+    ask(&trying, 0);
+    claims_set_unready(claims, "it begins", true);
+    never(client.ended || trying.ended);
+    be_ready(1);
+    run_until(client.claimed && trying.claimed);
+    finish(&client, CLAIM_DONE);
+    finish(&trying, CLAIM_DONE);
+    claimer_abandon(client.claimer);
+    run_until(trying.ended);
+}
+
 /* What lies in the directory of the epoch that was is the business of others. */
 static void test_a_lost_slot(void **state)
 {
@@ -288,7 +321,7 @@ static void test_a_lost_slot(void **state)
     touch("in/a");
     ask(&client, -1);
     run_until(client.claimed);
-    claims_set_unready(claims, "the slot is gone");
+    claims_set_unready(claims, "the slot is gone", false);
     assert_true(client.ended && client.end == CLAIMER_LOST);
     assert_int_equal(claims_finish(claims, client.id, CLAIM_DONE, on_finished, NULL, &err),
                      -ENOENT);
@@ -448,6 +481,8 @@ int main(void)
         TEST(test_the_slot_is_proven_first),
         TEST(test_a_proof_that_does_not_come),
         TEST(test_a_lost_slot),
+        TEST(test_waiting_for_the_start),
+        TEST(test_served_after_the_start),
         TEST(test_a_client_that_leaves),
         TEST(test_what_failed_rests_longer_each_time),
         TEST(test_what_cannot_be_given_back_is_tried_again),

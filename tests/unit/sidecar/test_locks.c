@@ -126,7 +126,7 @@ static struct work_pool *open_pool(struct event **ret_event)
 
 static struct event *events[3];
 
-static struct locks *open_locks(unsigned max, int64_t proof_interval_ms)
+static struct locks *new_locks(unsigned max, int64_t proof_interval_ms)
 {
     struct locks *opened;
     const struct locks_options options = {
@@ -143,6 +143,12 @@ static struct locks *open_locks(unsigned max, int64_t proof_interval_ms)
         .holding = on_holding,
     };
     assert_int_equal(locks_new(&options, &opened), 0);
+    return opened;
+}
+
+static struct locks *open_locks(unsigned max, int64_t proof_interval_ms)
+{
+    struct locks *opened = new_locks(max, proof_interval_ms);
     locks_set_ready(opened, 7, false);
     return opened;
 }
@@ -404,7 +410,7 @@ static void test_waiting_while_locks_are_not_ready(void **state)
     int fd = rival("a");
     ask(&waiter, "a", -1);
     run_ms(300);
-    locks_set_unready(locks, "no slot");
+    locks_set_unready(locks, "no slot", false);
     close(fd);
     run_ms(800);
     assert_int_equal(waiter.granted, 0);
@@ -412,6 +418,38 @@ static void test_waiting_while_locks_are_not_ready(void **state)
     run_until(waiter.granted);
     assert_int_equal(waiter.token.generation, 8);
     give_back(&waiter);
+}
+
+/* Who comes while the sidecar is being started waits for that, but not when it comes to nothing. */
+static void test_waiting_for_the_start(void **state)
+{
+    struct client patient, trying, late;
+    struct locks *ready = locks;
+    locks = new_locks(16, 1000);
+    locks_set_unready(locks, "it begins", true);
+    ask(&patient, "a", -1);
+    ask(&trying, "b", 0);
+    run_ms(700);
+    assert_false(patient.granted || patient.ended || trying.ended);
+    locks_set_ready(locks, 7, false);
+    run_until(patient.granted && trying.granted);
+    give_back(&patient);
+    give_back(&trying);
+    locks_set_unready(locks, "it does not begin again", true);
+    assert_int_equal(ask_how(&late, "a", -1, false), -EAGAIN);
+    run_until(locks_are_free(locks));
+    locks_free(locks);
+
+    locks = new_locks(16, 1000);
+    ask(&patient, "a", -1);
+    ask(&trying, "a", 0);
+    run_ms(100);
+    locks_set_unready(locks, "no slot", false);
+    assert_true(patient.ended && patient.end == LOCK_END_ERROR && patient.error == EAGAIN);
+    assert_true(trying.ended && trying.end == LOCK_END_ERROR);
+    assert_int_equal(ask_how(&late, "a", -1, false), -EAGAIN);
+    locks_free(locks);
+    locks = ready;
 }
 
 static void test_looking_at_a_file(void **state)
@@ -554,7 +592,7 @@ static void test_what_is_refused(void **state)
     give_back(&clients[0]);
     run_until(ask_how(&clients[4], "e", -1, false) == 0); /* the one kept open made room */
     run_until(clients[4].granted);
-    locks_set_unready(locks, "no slot");
+    locks_set_unready(locks, "no slot", false);
     assert_int_equal(ask_how(&clients[0], "a", 0, false), -EAGAIN);
     locks_set_ready(locks, 7, false);
     for (int i = 1; i < 5; i++)
@@ -621,6 +659,7 @@ int main(void)
         WITH_LOCKS(test_tries_heal_an_unclean_lock),
         WITH_LOCKS(test_a_mount_that_hangs),
         WITH_LOCKS(test_waiting_while_locks_are_not_ready),
+        WITH_LOCKS(test_waiting_for_the_start),
         WITH_LOCKS(test_looking_at_a_file),
         WITH_LOCKS(test_proofs_keep_it_valid),
         WITH_LOCKS(test_a_publish_that_is_unknown),
