@@ -162,7 +162,7 @@ def full(root):
             hold.until("granted")
             check(hold.release()[0] == 200, "release")
             check(efsctl(s, "health").returncode == 0, "health")
-            check(s.condition("TaskDirectoryReady")["status"] == "True", s.condition("TaskDirectoryReady"))
+            wait_for(lambda: s.condition("TaskDirectoryReady")["status"] == "True", lambda: s.condition("TaskDirectoryReady"), 30)
             second = sidecar(root, stderr=subprocess.PIPE)
             check(second.process.wait(20) == 1 and b"another efs-sidecar (pid" in second.process.stderr.read(), "a second one")
             check(s.stop() == 0, s.log())
