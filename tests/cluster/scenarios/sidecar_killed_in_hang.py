@@ -20,8 +20,7 @@ def run(cluster):
     cluster.server.stop()
     first.wait("MountReady", "False", "MountStalled", PATIENCE_S)
     first.process.signal(9)
-    holder.process.wait(FENCE_S + 20)
-    equal("efsctl lock", holder.process.rc, 76)
+    equal("efsctl lock", holder.process.wait(FENCE_S + 20).rc, 76)
     # A process that is killed inside a call to a silent server stays, and with it what it has: the restart policy's next try is told so.
     if host.run("pgrep -x efs-sidecar", check=False).stdout:
         early = host.run("efs-sidecar --run-dir=/run/efs-sidecar /mnt/data", check=False, timeout=20)
