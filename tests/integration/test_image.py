@@ -8,6 +8,8 @@ import stat
 import subprocess
 import tempfile
 
+import yaml
+
 from watchlib import BUILD, check, run, wait_for
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../.."))
@@ -48,7 +50,7 @@ class Task:
 
     def __exit__(self, *_):
         for name in self.containers:
-            engine("rm", "-f", name)
+            engine("rm", "-f", "-v", name)
         engine("volume", "rm", "-f", *[f"{self.name}-{n}" for n in range(len(VOLUMES))])
 
     def run(self, user, *command, options=()):
@@ -95,6 +97,39 @@ def as_user(root):
 def as_anybody(root):
     """the same as a uid that nobody has heard of"""
     a_task(root, "54321:54321")
+
+
+def compose(root):
+    """demo/compose.yml, in its order: three gates, sidecars and apps; each app has its turn, and the first hears of the others"""
+    with open(os.path.join(TOP, "demo/compose.yml"), encoding="utf-8") as file:
+        document = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", file.read()).replace("$$", "$"))
+    services = {n: s for n, s in document["services"].items() if n != "aws"}  # moto's image is not here; nothing waits for it
+    check(len(services) == 10 and {s["image"] for s in services.values()} == {f"efs-sidecar:{version()}"}, f"{list(services)}")
+    prefix = "efs-compose-" + os.path.basename(root.decode()).rsplit(".", 1)[-1].lower().replace("_", "-") + "-"
+
+    def healthy(name):
+        test = services[name]["healthcheck"]["test"]
+        check(test[0] == "CMD", f"{test}")  # no shell
+        wait_for(lambda: engine("exec", prefix + name, *test[1:]).returncode == 0, lambda: f"{engine('logs', prefix + name)}", 60)
+        return True
+
+    conditions = {"service_completed_successfully": lambda n: engine("wait", prefix + n).stdout.strip() == "0", "service_healthy": healthy}
+    try:
+        for name, service in services.items():
+            for other, how in service.get("depends_on", {}).items():
+                check(conditions[how["condition"]](other), f"{other}: {engine('logs', prefix + other)}")
+            rights = [f"--cap-drop={c}" for c in service["cap_drop"]] + [f"--security-opt={o}" for o in service["security_opt"]]
+            result = engine("run", "-d", f"--name={prefix}{name}", *WITHOUT_RIGHTS[3:], "--read-only", *rights, f"--user={service['user']}",
+                            *[f"--env={k}={v}" for k, v in service.get("environment", {}).items()], *[f"--volume={prefix}{v}" for v in service["volumes"]],
+                            content(IMAGE, "id"), *service["command"])
+            check(result.returncode == 0, f"{name}: {result}")
+        wait_for(lambda: all(f"web-{n}/turn" in engine("logs", prefix + "app-1").stdout for n in (2, 3)),
+                 lambda: f"{engine('logs', prefix + 'app-1')}", 60)
+        tokens = engine("exec", prefix + "app-3", "sh", "-c", "cat /data/tasks/*/turn").stdout.split("\n")
+        check(len(set(tokens) - {""}) == 3, f"{tokens}")
+    finally:
+        engine("rm", "-f", "-v", "-t", "5", *[prefix + n for n in services])
+        engine("volume", "rm", "-f", *[prefix + v for v in document["volumes"]])
 
 
 def version():
@@ -246,4 +281,4 @@ def no_mirror(root):
 if __name__ == "__main__":
     quiet = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     subprocess.run(["make", "--no-print-directory", f"BUILD={os.path.realpath(BUILD)}", "image-root"], cwd=TOP, env=quiet, check=True)
-    run(config, rights, sbom, licences, size, as_user, as_anybody, no_mirror)
+    run(config, rights, sbom, licences, size, as_user, as_anybody, compose, no_mirror)
