@@ -15,6 +15,7 @@ from watchlib import BUILD, check, run
 HERE = os.path.dirname(os.path.realpath(__file__))
 FOLDER = os.path.join(HERE, "../../task-def")
 FILES = [f for f in sorted(glob.glob(os.path.join(FOLDER, "*.json"))) if not f.endswith("/template.json")]
+CONFORMANCE = os.path.join(FOLDER, "conformance.json")
 FARGATE_SPOT_MAX_S = 110
 GATE, SIDECAR = "efs-init", "efs-sidecar"
 # the profile: is the sidecar essential, what the app waits for
@@ -233,6 +234,8 @@ def warned(_):
 def definitions():
     check(len(FILES) > 3, "no task definitions")
     for path in FILES:
+        if path == CONFORMANCE:
+            continue
         with open(path, encoding="utf-8") as file:
             definition = json.load(file)
         yield os.path.basename(path), definition, {c["name"]: c for c in definition["containerDefinitions"]}
@@ -326,7 +329,28 @@ def settings(_):
             check(timeout == f"{containers[SIDECAR]['stopTimeout']}s", f"{name}: the sidecar is told another stopTimeout")
 
 
+def conformance(root):
+    """the task that tries a file system has it, nothing else, no rights; its command prints JSON, alone and as one of two"""
+    with open(CONFORMANCE, encoding="utf-8") as file:
+        definition = json.load(file)
+    (container,), (volume,) = definition["containerDefinitions"], definition["volumes"]
+    check(container["essential"] and container["readonlyRootFilesystem"] and container["user"] != "0:0", container)
+    check(container["linuxParameters"]["capabilities"] == {"drop": ["ALL"]} and "environment" not in container, container)
+    (mount,) = container["mountPoints"]
+    check(mount == {"sourceVolume": volume["name"], "containerPath": "/uploads", "readOnly": False}, mount)
+    program, *words, path = container["command"]
+    check(path == mount["containerPath"] and container["logConfiguration"]["options"]["mode"] == "blocking", container)
+    with open(os.path.join(FOLDER, "README.md"), encoding="utf-8") as file:
+        override = json.loads(re.search(r"--overrides '(.*?)'", file.read(), re.S).group(1))["containerOverrides"][0]
+    check(override["name"] == container["name"] and override["command"] == [program, *words, "--peer", path], override)
+    for command, count in ((container["command"], 1), (override["command"], 2)):
+        runs = [subprocess.Popen([os.path.join(BUILD, program), *command[1:-1], root], stdout=subprocess.PIPE) for _ in range(count)]
+        for one in runs:
+            report = json.loads(one.communicate(timeout=150)[0])
+            check(one.returncode == (0 if report["failed"] == 0 else 1) and len(report["properties"]) > 10, report)
+
+
 if __name__ == "__main__":
     own_network()
     run(client_accepts, moto_keeps, made_by_efsctl, described, runbooks, refused, odd, warned, references, hardened, efs_volumes, order_and_times,
-        exec_volumes, settings)
+        exec_volumes, settings, conformance)
