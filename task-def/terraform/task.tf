@@ -25,6 +25,18 @@ locals {
     }
   }
 
+  # The agent of ECS Exec writes into each container; where the root file system is read-only, to volumes of that container alone.
+  exec = {
+    for s, v in var.services : s => {
+      for c in concat(
+        [for role in(v.profile == "gate" ? ["efs-init"] : ["efs-init", "efs-sidecar"]) : local.kit[role]],
+        [jsondecode(v.app)], jsondecode(v.other)
+        ) : c.name => [
+        for suffix, path in local.kit.exec : { sourceVolume = "${c.name}-${suffix}", containerPath = path, readOnly = false }
+      ] if contains(v.features, "exec") && try(c.readonlyRootFilesystem, false)
+    }
+  }
+
   # What the template gives to each role.
   given = {
     for s, p in local.plans : s => {
@@ -70,7 +82,7 @@ locals {
         role == "efs-sidecar" ? { essential = local.plans[s].profile.essential } : {},
         {
           image       = var.image
-          mountPoints = concat(local.plans[s].efs, local.given[s][role])
+          mountPoints = concat(local.plans[s].efs, local.given[s][role], try(local.exec[s][role], []))
           environment = concat(local.variables[s][role], [for k, value in v.environment : { name = k, value = value }])
           logConfiguration = {
             logDriver = "awslogs"
@@ -86,7 +98,7 @@ locals {
       { logConfiguration = { logDriver = "awslogs", options = merge(p.log, { mode = "non-blocking", max-buffer-size = "4m" }) } },
       p.app,
       {
-        mountPoints = concat(try(p.app.mountPoints, []), p.efs, local.given[s].app)
+        mountPoints = concat(try(p.app.mountPoints, []), p.efs, local.given[s].app, try(local.exec[s][p.app.name], []))
         environment = concat(try(p.app.environment, []), [for k, value in try(p.profile.environment, {}) : { name = k, value = value }])
         dependsOn = concat(
           try(p.app.dependsOn, []),
@@ -95,6 +107,14 @@ locals {
         )
       }
     )
+  }
+}
+
+locals {
+  others = {
+    for s, v in var.services : s => [
+      for c in jsondecode(v.other) : merge(c, can(local.exec[s][c.name]) ? { mountPoints = concat(try(c.mountPoints, []), local.exec[s][c.name]) } : {})
+    ]
   }
 }
 
@@ -114,7 +134,7 @@ resource "aws_ecs_task_definition" "this" {
   memory                   = each.value.memory
   task_role_arn            = aws_iam_role.task[each.key].arn
   execution_role_arn       = aws_iam_role.execution[each.key].arn
-  container_definitions    = jsonencode(concat(local.ours[each.key], [local.apps[each.key]], jsondecode(each.value.other)))
+  container_definitions    = jsonencode(concat(local.ours[each.key], [local.apps[each.key]], local.others[each.key]))
   tags                     = var.tags
 
   dynamic "volume" {
@@ -132,7 +152,7 @@ resource "aws_ecs_task_definition" "this" {
     }
   }
   dynamic "volume" {
-    for_each = toset([for v in local.plans[each.key].kit : v if v != "state"])
+    for_each = toset(concat([for v in local.plans[each.key].kit : v if v != "state"], flatten(values(local.exec[each.key]))[*].sourceVolume))
     content {
       name = volume.value
     }

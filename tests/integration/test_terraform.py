@@ -55,12 +55,13 @@ def terraform(*args, check_code=True, **variables):
 
 def same_containers():
     """Each container is what `efsctl taskdef add` makes of the app's definition, but for what the module says it adds."""
-    for service, options in (("web", []), ("processor", [])):
+    exec_paths = {"/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"}
+    for service, options in (("web", []), ("processor", ["--exec"])):
         made = aws("ecs", "describe-task-definition", "--task-definition", f"{NAME}-{service}")["taskDefinition"]
         points = {v["name"]: v["efsVolumeConfiguration"] for v in made["volumes"] if "efsVolumeConfiguration" in v}
         state = points.pop("state")["authorizationConfig"]["accessPointId"]
         containers = {c["name"]: c for c in made["containerDefinitions"]}
-        ours = {"/run/efs-sidecar", "/opt/efs-sidecar"}
+        ours = {"/run/efs-sidecar", "/opt/efs-sidecar", *exec_paths}
         app = {**containers["app"], "dependsOn": []}
         app["mountPoints"] = [m for m in app["mountPoints"] if m["containerPath"] not in ours]
         app["environment"] = [e for e in app.get("environment", []) if not e["name"].startswith("EFS_SIDECAR_")]
@@ -70,7 +71,12 @@ def same_containers():
         done = subprocess.run([os.path.join(BUILD, "efsctl"), "taskdef", "add", f"--image={IMAGE}", f"--cluster={NAME}", f"--service={service}",
                                f"--state={state}", *options, "-"], input=json.dumps(bare), capture_output=True, text=True, timeout=10, check=False)
         check(done.returncode == 0, done.stderr)
-        for wanted in json.loads(done.stdout)["containerDefinitions"]:
+        definition = json.loads(done.stdout)
+        check({v["name"] for v in made["volumes"]} == {v["name"] for v in definition["volumes"]}, f"{service}: {made['volumes']}")
+        for wanted in definition["containerDefinitions"]:
+            if wanted.get("readonlyRootFilesystem"):
+                mounted = exec_paths & {m["containerPath"] for m in containers[wanted["name"]]["mountPoints"]}
+                check(len(mounted) == (3 if options else 0), f"{service}/{wanted['name']}: {mounted}")
             have = containers[wanted["name"]]
             extra = [e for e in have.get("environment", []) if e not in wanted.get("environment", [])]
             check({e["name"] for e in extra} <= {"EFS_SIDECAR_METRICS_INCLUDE"}, f"{service}/{wanted['name']}: {extra}")
