@@ -20,8 +20,8 @@ PARENT = 'env --default-signal=INT,QUIT "$@" & exec 2>/dev/null; wait $!'
 
 
 class Image:
-    """What a container definition takes from its image. `root` is its file tree; `volumes` maps the path of each VOLUME to the
-    mode, uid and gid of the directory there, which an empty volume takes over."""
+    """What a container definition takes from its image. `root` is its file tree, or A:B, with A over B; `volumes` maps the path of
+    each VOLUME to the mode, uid and gid of the directory there, which an empty volume takes over."""
 
     def __init__(self, command, root="/", env=None, user="0:0", volumes=None):
         self.command, self.root, self.env, self.user = command, root, env or {}, user
@@ -41,6 +41,18 @@ class Image:
         command = json.loads(re.search(r"^CMD (.*)$", text, re.M).group(1))
         return cls(command, env={"PATH": cluster.path, **env}, user=user, volumes={path: (mode, 0, 0) for path in volumes})
 
+    @classmethod
+    def built(cls, cluster, over=None, command=None):
+        """efs-sidecar's, as `make image-root` left it; the file tree `over` lies over its own. An app's with another command."""
+        folder = os.path.join(cluster.build, "image")
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        tree = os.path.join(folder, "root")
+        at = {path: os.stat(tree + path) for path in config["Volumes"]}
+        volumes = {path: (f"{s.st_mode & 0o7777:o}", s.st_uid, s.st_gid) for path, s in at.items()}
+        env = dict(line.split("=", 1) for line in config["Env"])
+        return cls(command or config["Cmd"], f"{over}:{tree}" if over else tree, env, config["User"], volumes)
+
 
 class Container:
     """One run of a container definition; a restart is another. mounts: (source on the host, path, "ro" or "rw")."""
@@ -58,13 +70,16 @@ class Container:
         script = os.path.join(os.path.dirname(os.path.realpath(__file__)), "container.sh")
         self.process = host.spawn(["unshare", "--mount", "--pid", "sh", "-c", PARENT, "container", "sh", script, *root, *binds, "--",
                                    *self.as_user(command)])
-        self.pid = self.wait_ready(directory)
+        self.directory, self.first = directory, None
 
-    def wait_ready(self, directory):
-        """The pid of its first process, when all is mounted."""
-        result = self.host.run(f"for i in $(seq 200); do [ -s {directory}/ready ] && exec cat {directory}/ready; sleep 0.05; done; "
-                               "exit 1", timeout=30)
-        return int(result.stdout)
+    @property
+    def pid(self):
+        """Of its first process, when all is mounted: containers that start at one time do not wait for each other."""
+        if self.first is None:
+            ready = f"{self.directory}/ready"
+            result = self.host.run(f"for i in $(seq 400); do [ -s {ready} ] && exec cat {ready}; sleep 0.05; done; exit 1", timeout=40)
+            self.first = int(result.stdout)
+        return self.first
 
     def as_user(self, command, user=None):
         """The command with the ids, capabilities and environment of the container."""
