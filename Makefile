@@ -201,9 +201,10 @@ soak: all cluster-tools ## the whole task under load with faults, memory, descri
 # ---- the cluster: a real NFSv4.1 server and task hosts, see tests/cluster/README.md ----
 CLUSTER_TOOLS := $(addprefix $(BUILD)/tests/,cluster-agent feedtail lockwork nfsprobe queuework storm uml-xstate.so)
 CLUSTER_ARGS  ?=
+WHOLE         := image-root previous # what the whole_ scenarios need
 CLUSTERS      ?= 3
 
-cluster: all cluster-tools cluster-hooks ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
+cluster: all cluster-tools cluster-hooks $(if $(CLUSTER_ARGS),$(if $(findstring whole_,$(CLUSTER_ARGS)),$(WHOLE)),$(WHOLE)) ## run the scenarios in tests/cluster (CLUSTER_ARGS="NAME ..." for some)
 	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/run --build $(BUILD) $(or $(CLUSTER_ARGS),--clusters $(CLUSTERS))
 	$(Q)$(if $(CLUSTER_ARGS),,BUILD=$(BUILD) tests/as-root tests/cluster/selftest --build $(BUILD))
 
@@ -211,6 +212,9 @@ cluster-long: ## the scenarios that take minutes as well
 	$(Q)LONG=1 $(MAKE) --no-print-directory cluster
 
 cluster-tools: $(CLUSTER_TOOLS)
+
+previous: ## build the release before this one, once, for deployments from one to the other
+	$(Q)BUILD=$(BUILD) tests/previous >/dev/null || [ $$? = 77 ]
 
 # To prove that the checkers notice what is left out, and to kill between two steps.
 cluster-hooks:
@@ -356,4 +360,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue cross fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue cross fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model previous cluster cluster-hooks cluster-tools clean help bench bench-tools

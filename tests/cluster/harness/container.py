@@ -45,6 +45,7 @@ class Image:
     def built(cls, cluster, over=None, command=None):
         """efs-sidecar's, as `make image-root` left it; the file tree `over` lies over its own. An app's with another command."""
         folder = os.path.join(cluster.build, "image")
+        check(os.path.exists(f"{folder}/config.json"), f"there is no image in {folder}: make image-root")
         with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
             config = json.load(file)
         tree = os.path.join(folder, "root")

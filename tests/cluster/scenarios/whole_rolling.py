@@ -11,19 +11,19 @@ EACH = 3  # uploads of a web task that a phase waits for
 
 
 def previous(cluster):
-    """What tests/previous built; in a clone that has not the commit, another copy of this release."""
+    """What `make previous` built; in a clone that has not the commit, this release once more."""
     with open(os.path.join(cluster.top, "tests/previous-release"), encoding="ascii") as file:
         tag, commit = file.read().split()
     tree = os.path.join(cluster.build, "previous", commit, "image")
     if os.path.isdir(tree):
         return Release(tag.lstrip("v"), f"{tree}/usr/bin/efsctl", tree)
-    cluster.log(f"{tag} ({commit}) was not built, see `make previous`: both releases are the present one")
+    cluster.log(f"{tag} ({commit}) is not built (make previous says why): both releases are the present one")
     return present(cluster)
 
 
 class Deployment:
     def __init__(self, cluster):
-        self.services = Services(cluster, uploads=-1)
+        self.services = Services(cluster)
         self.cluster, self.version = cluster, None
 
     def start(self, release, **hosts):

@@ -68,7 +68,7 @@ def run(cluster):
     began = time.time()
     with Aws(cluster) as aws:
         aws.wait_ready()
-        services = Services(cluster, aws, UPLOADS)
+        services = Services(cluster, aws, UPLOADS, 0.2)
         release = present(cluster)
         for name, number in ("web-1", 1), ("web-2", 2), ("processor-1", 2), ("processor-2", 3):
             services.start(name, cluster.host(number), release, to_cloudwatch)
