@@ -83,7 +83,7 @@ static void count_watch(struct mount_work *work, const struct watcher_status *wa
     metrics_set(work->metrics, METRIC_BLIND_DIRS, watch->child.blind);
 }
 
-static void count(struct mount_work *work)
+void mount_work_count(struct mount_work *work)
 {
     bool ready = work->conditions.of[CONDITION_MOUNT_READY].status == CONDITION_TRUE;
     metrics_set(work->metrics, METRIC_MOUNT_READY, ready);
@@ -125,7 +125,7 @@ static void follow(struct mount_work *work)
 void mount_work_tick(struct mount_work *work)
 {
     follow(work);
-    count(work);
+    mount_work_count(work);
 }
 
 static void on_own_pool(evutil_socket_t fd, short what, void *arg)

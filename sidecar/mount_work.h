@@ -48,6 +48,9 @@ int mount_work_open(const struct mount_work_options *options, struct mount_work 
 void mount_work_relist(struct mount_work *work, struct mountinfo *table);
 void mount_work_tick(struct mount_work *work);
 
+/* Into the metrics, as each tick does: once more before the last interval is sent. */
+void mount_work_count(struct mount_work *work);
+
 void mount_work_status(const struct mount_work *work, struct mount_status *ret_status);
 struct locks *mount_work_locks(const struct mount_work *work);         /* NULL: there are none */
 struct mount_cache *mount_work_cache(const struct mount_work *work);   /* NULL: there is none */

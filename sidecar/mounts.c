@@ -210,8 +210,11 @@ int mounts_close(struct mounts *mounts, int64_t timeout_ms)
 {
     int64_t until_ms = clock_now_ms() + timeout_ms;
     int stuck = 0;
-    if (mounts->tick)
+    if (mounts->tick) {
+        for (size_t i = 0; i < mounts->n; i++)
+            mount_work_count(mounts->works[i]);
         event_free(mounts->tick);
+    }
     if (mounts->list_changed)
         event_free(mounts->list_changed);
     mnt_unref_monitor(mounts->monitor);

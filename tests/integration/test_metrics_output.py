@@ -11,6 +11,7 @@ import time
 
 import jsonschema
 
+from locklib import Hold, wait_locks
 from sidecarlib import Sidecar
 from watchlib import Scratch, check, wait_for
 
@@ -90,6 +91,20 @@ def without_dimensions(root):
         wait_for(lambda: len(events(sidecar.out_path)) >= 2, "an interval", 10)
         first = events(sidecar.out_path)[0]
         check(first["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [[]], f"dimensions nobody named: {first}")
+
+
+def last_interval(root):
+    """What is counted in the moments before SIGTERM goes out with the last interval."""
+    locks = 20
+    with Sidecar(root, "--metrics-interval=1h", "--metrics-include=LocksGranted") as sidecar:
+        wait_locks(sidecar)
+        for _ in range(locks):
+            hold = Hold(sidecar, "one")
+            hold.until("granted")
+            hold.release()
+        check(sidecar.stop() == 0, "exit code")
+        sent = sum(e.get("LocksGranted", 0) for e in events(sidecar.out_path))
+        check(sent == locks, f"{locks} locks were granted, the metrics say {sent}")
 
 
 def silent(root):
@@ -200,7 +215,7 @@ def never_drained(root):
 def main():
     with Scratch() as root:
         lines = intervals(root)
-    for part in (without_dimensions, silent, as_json):
+    for part in (without_dimensions, last_interval, silent, as_json):
         with Scratch() as root:
             part(root)
     with Scratch() as root:
