@@ -129,8 +129,9 @@ def prometheus(root):
 
 def as_json(root):
     """/v1/metrics: the same numbers as the Prometheus text and the EMF lines, under the same names"""
+    first = ("canary_write_latency_seconds_count", "task_directory_bytes")  # of what comes later than the first answer
     with Sidecar(root, *OPTIONS, "--metrics-interval=1h", mounts=("share=fs-0123456789abcdef0",)) as sidecar:
-        wait_for(lambda: "canary_write_latency_seconds_count" in sidecar.get("/metrics")[1], "the canary", 10)
+        wait_for(lambda: all(name in sidecar.get("/metrics")[1] for name in first), "canary and usage", 20)
         status, told = sidecar.get("/v1/metrics")
         check(status == 200 and told["interval_ms"] == 3600000 and told["uptime_ms"] > 0, f"{told}")
         check([g["mount"] for g in told["groups"]] == ["", sidecar.mounts[0].split("=")[0]], f"groups: {told['groups']}")
