@@ -75,7 +75,7 @@ static bool is_in_place(const struct settings *settings, int lock_fd)
 
 int run_dir_keep(const struct settings *settings, int *lock_fd, struct error *err)
 {
-    int new_fd;
+    int new_fd = -1;
     if (is_in_place(settings, *lock_fd))
         return 0;
     int r = run_dir_open(settings, &new_fd, err);

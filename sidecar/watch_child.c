@@ -156,7 +156,7 @@ int watch_child_reap(struct watch_child *child, int *ret_status)
     if (child->pid == 0 || !spawn_wait(child->pid, &status))
         return 0;
     spawn_reap_strays(); /* this one may have stood before them */
-    if (child->fd >= 0) /* what it said before it ended */
+    if (child->fd >= 0)  /* what it said before it ended */
         on_readable(child->fd, EV_READ, child);
     hang_up(child);
     child_words_close(&child->words);
