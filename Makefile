@@ -103,10 +103,11 @@ $(BUILD)/obj/glibc/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
 
+# musl 1.2.4 and later (trixie) declare stat64 only when they are asked.
 $(BUILD)/obj/musl/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,MUSL-CC,$<)
-	$(Q)musl-gcc $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)musl-gcc -D_LARGEFILE64_SOURCE $(CPPFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---- tests ----
 TEST_BUILD_DIR = $(abspath $(BUILD))
