@@ -160,7 +160,7 @@ static void test_version(void **state)
     size_t length = same_fields_as_ever("version", VERSION_FORMAT, fd, LAYOUT_VERSION);
 
     put(fd, LAYOUT_VERSION, golden, length);
-    struct version read;
+    struct version read = {0};
     assert_int_equal(version_read(fd, &read, NULL), 0);
     assert_int_equal(read.format, version.format);
     assert_int_equal(read.generation, version.generation);
@@ -175,8 +175,8 @@ static void test_newer_state_is_refused(void **state)
     static const char newer[] = "{\"format\":7,\"generation\":5,\"file_system\":\"fs-0\","
                                 "\"root_inode\":2,\"of a later release\":[1]}";
     static const char *const names[] = {LAYOUT_VERSION, NULL};
-    struct version version;
-    struct error err;
+    struct version version = {0};
+    struct error err = {0};
     char path[32];
     _cleanup_close_ int fd = make_dir(path);
     put(fd, LAYOUT_VERSION, newer, strlen(newer));
@@ -197,7 +197,7 @@ static void test_slot(void **state)
                               .drained = 0x0807060503,
                               .segment = 0x0a0b0c0d,
                               .fence_ms = 30000};
-    struct slot read;
+    struct slot read = {0};
     assert_int_equal(slot_encode(&slot, made), 0);
     same_as_ever("slot", SLOT_FORMAT, made, SLOT_BYTES, golden);
     assert_int_equal(slot_decode(golden, &read), 0);
@@ -293,23 +293,23 @@ static void test_journal(void **state)
     size_t length = same_as_ever("journal", JOURNAL_FORMAT, made, write_journal(), golden);
     size_t at = 0, n_changes = 0, n_notices = 0;
     uint64_t sequence = 70;
-    struct journal_record record;
+    struct journal_record record = {0};
     while (at < length) {
         int n = journal_record_decode(golden + at, length - at, &record);
         assert_true(n > 0);
         if (record.type == JOURNAL_HEADER) {
-            struct journal_header read;
+            struct journal_header read = {0};
             assert_int_equal(journal_header_decode(record.payload, record.length, &read), 0);
             assert_true(read.slot == header.slot && read.epoch == header.epoch &&
                         read.segment == header.segment);
             assert_string_equal(read.observer, header.observer);
         } else if (record.type == JOURNAL_CHANGE) {
-            struct change read;
+            struct change read = {0};
             assert_int_equal(change_decode(record.payload, record.length, &read), 0);
             check_change(&read, &changes[n_changes++]);
             assert_int_equal(record.sequence, sequence++);
         } else if (record.type == JOURNAL_NOTICE) {
-            struct notice read;
+            struct notice read = {0};
             assert_int_equal(notice_decode(record.payload, record.length, &read), 0);
             check_notice(&read, &notices[n_notices++]);
             assert_int_equal(record.sequence, sequence++);
@@ -331,7 +331,7 @@ static void test_later_changes_are_not_misread(void **state)
         size_t at;
         uint8_t value;
     } later[] = {{0, 2}, {1, CHANGE_RESYNC + 1}, {2, CHANGE_REASON_SCAN + 1}, {12, 9}};
-    struct change read;
+    struct change read = {0};
     for (size_t i = 0; i < ARRAY_LEN(later); i++) {
         int n = change_encode(&changes[3], made, sizeof(made));
         assert_int_equal(change_decode(made, (size_t)n, &read), 0);
@@ -375,7 +375,7 @@ static void check_lock(const struct lock_record *read, const struct lock_record 
 
 static void test_lock(void **state)
 {
-    struct lock_record read;
+    struct lock_record read = {0};
     for (size_t i = 0; i < ARRAY_LEN(locks); i++)
         assert_int_equal(lock_record_encode(&locks[i], made + lock_record_offset(&locks[i])), 0);
     same_as_ever("lock", LOCK_RECORD_FORMAT, made, LOCK_FILE_BYTES, golden);
@@ -388,7 +388,7 @@ static void test_lock(void **state)
 /* A later release's record beside one of ours: the lock is not to be had with the older token. */
 static void test_newer_lock_is_refused(void **state)
 {
-    struct lock_record read;
+    struct lock_record read = {0};
     for (size_t i = 0; i < ARRAY_LEN(locks); i++)
         assert_int_equal(lock_record_encode(&locks[i], made + lock_record_offset(&locks[i])), 0);
     uint8_t *later = made + lock_record_offset(&locks[1]);
@@ -413,7 +413,7 @@ static void test_owner(void **state)
                                 .bytes = 4096,
                                 .files = 2,
                                 .measured_wall_ms = 1795446015078};
-    struct owner read;
+    struct owner read = {0};
     char path[32];
     _cleanup_close_ int fd = make_dir(path);
     assert_int_equal(owner_write(fd, LAYOUT_OWNER, &owner), 0);
@@ -484,7 +484,7 @@ static size_t write_frames(void)
 
 static void test_frames(void **state)
 {
-    struct watch_hello hello;
+    struct watch_hello hello = {0};
     size_t length = same_as_ever("frames", WATCH_FRAMES_VERSION, made, write_frames(), golden);
     assert_true(length > FRAME_HEADER_BYTES + WATCH_HELLO_BYTES);
     assert_int_equal(watch_hello_decode(golden + FRAME_HEADER_BYTES, WATCH_HELLO_BYTES, &hello), 0);
@@ -563,12 +563,15 @@ static void test_cache(void **state)
     enum { SLOTS = CACHE_SLOTS_MIN, VERSION = CACHE_MAP_MAGIC & 0xff };
     static const char path_in_cache[] = "in/a.jpg";
     const uint64_t hash = cache_hash(path_in_cache, strlen(path_in_cache));
-    struct cache_map *map;
+    struct cache_map *map = NULL;
     char path[32];
     same_as_ever("cache-layout", VERSION, made, describe_cache(), golden);
 
     _cleanup_close_ int fd = make_dir(path);
-    assert_int_equal(cache_files_create(fd, "data", SLOTS, 7, 0x2a, 2, &map), 0);
+    if (cache_files_create(fd, "data", SLOTS, 7, 0x2a, 2, &map) < 0 || !map) {
+        fail();
+        return;
+    }
     int slot = cache_slot_find(map, SLOTS, hash);
     assert_true(slot >= 0);
     cache_slot_put(map, (uint32_t)slot,
@@ -584,7 +587,7 @@ static void test_cache(void **state)
     munmap(map, cache_map_bytes(SLOTS));
     remove_dir(path, fd, names);
 
-    struct cache_look look;
+    struct cache_look look = {0};
     const struct cache_map *old = (const struct cache_map *)(const void *)golden;
     assert_int_equal(cache_map_slots(old, cache_map_bytes(SLOTS)), SLOTS);
     assert_true(cache_slot_get(&old->entries[slot], hash, &look));
