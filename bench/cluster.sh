@@ -1,13 +1,14 @@
 # shellcheck shell=bash
-# Run the scenario $1 on the cluster and print what it logged as "bench: ...". To be sourced.
+# Run the scenario $1 on the cluster, with the options behind it, and print what it logged as "bench: ...". To be sourced.
 bench_cluster() {
-    local build=${BUILD:-build} name work
+    local build=${BUILD:-build} scenario=$1 name work
     name=$(basename "$1" .py)
+    shift
     work=$(mktemp -d)
     # shellcheck disable=SC2064
     trap "rm -rf '$work'" EXIT
     make -s BUILD="$build"
-    BUILD=$build tests/as-root tests/cluster/run --build "$build" --results "$work/cluster" "$1" >"$work/tap" || {
+    BUILD=$build tests/as-root tests/cluster/run --build "$build" --results "$work/cluster" "$@" "$scenario" >"$work/tap" || {
         cat "$work/tap"
         return 1
     }

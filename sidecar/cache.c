@@ -15,7 +15,8 @@ enum {
     MISSES_MAX = CACHE_RING,
     SWEEP_MS = 20,
     SPACE_MS = 1000,
-    PIN_JOBS = 1024, /* that are under way for pins at once, most of them waiting */
+    PIN_JOBS =
+        CACHE_JOBS_MAX * 3 / 4, /* that are under way for pins, nearly all of them standing still */
     BUSY_TURN_MS = 100,
     BOUNDED_TURN_MS = 200,
     IDLE_TURN_MS = 1000,
@@ -121,6 +122,19 @@ void cache_doubt(struct cache *cache, const char *path)
         cache_pins_changed(cache->pins, path, true);
     else
         cache_pins_walk(cache->pins);
+}
+
+static void doubt_pinned(void *arg, struct cache_copy *copy)
+{
+    if (copy->pinned)
+        cache_copies_doubt(arg, copy);
+}
+
+void cache_begin_to_hear(struct cache *cache)
+{
+    cache_index_each_under(cache->copies.index, "", doubt_pinned, &cache->copies);
+    cache_jobs_poison_under(cache->jobs, "");
+    cache_pins_walk(cache->pins);
 }
 
 static uint64_t remove_under(struct cache *cache, const char *path)

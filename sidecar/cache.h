@@ -8,6 +8,7 @@
  *         ... cache_job_run(job) in a worker, then cache_finish(cache, job) ...
  *     cache_change(cache, &change);                 // the feed says that something changed
  *     cache_doubt(cache, "");                       // or that it does not know what
+ *     cache_begin_to_hear(cache);                   // from now on it does
  *     cache_close(cache);                           // no job is with a worker any more
  *
  * A file that was missed twice is looked at, looked at again and copied two seconds later (see
@@ -83,6 +84,8 @@ void cache_finish(struct cache *cache, struct cache_job *job);
 
 void cache_change(struct cache *cache, const struct change *change);
 void cache_doubt(struct cache *cache, const char *path);
+/* What happened before was not told: what is pinned is listed and asked about again. */
+void cache_begin_to_hear(struct cache *cache);
 
 /* Remove the copies at and under path; returns how many. */
 uint64_t cache_evict(struct cache *cache, const char *path);

@@ -258,12 +258,26 @@ static void leave_old_mount(struct mount_cache *own)
     own->open_at_ms = 0;
 }
 
+/* A cache that is older than the watches has missed what happened before them. */
+static void listen_for_first(struct mount_cache *own)
+{
+    struct watcher_status watch;
+    if (own->hears || !own->work->watcher)
+        return;
+    watcher_status(own->work->watcher, &watch);
+    own->hears = watch.state == WATCHER_READY;
+    own->begins_to = own->hears;
+    if (own->hears)
+        mount_cache_kick(own);
+}
+
 void mount_cache_follow(struct mount_work *work)
 {
     struct mount_cache *own = work->mount_cache;
     if (!own)
         return;
     leave_old_mount(own);
+    listen_for_first(own);
     if (!own->is_open && !own->keeper_busy && mount_cache_may_ask(own) &&
         clock_now_ms() >= own->open_at_ms)
         ask_root(own);

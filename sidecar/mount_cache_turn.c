@@ -70,7 +70,7 @@ static void fetch(struct mount_cache *own, struct cache_job *job)
 struct turn_call {
     struct mount_cache *own;
     struct cache *cache;
-    bool doubt_all;
+    bool doubt_all, begins_to_hear;
     size_t changes_bytes;
     struct job_list finished, taken;
     unsigned take_max;
@@ -92,6 +92,8 @@ static void apply_changes(struct turn_call *call)
     }
     if (call->doubt_all)
         cache_doubt(call->cache, "");
+    if (call->begins_to_hear)
+        cache_begin_to_hear(call->cache);
 }
 
 static void obey(struct turn_call *call)
@@ -240,6 +242,8 @@ static void begin_turn(struct mount_cache *own)
     TAILQ_INIT(&call->taken);
     STAILQ_INIT(&call->commands);
     take_changes(own, call);
+    call->begins_to_hear = own->begins_to;
+    own->begins_to = false;
     TAILQ_CONCAT(&call->finished, &own->finished, queue);
     STAILQ_CONCAT(&call->commands, &own->commands);
     own->keeper_busy = true;
@@ -249,6 +253,7 @@ static void begin_turn(struct mount_cache *own)
     STAILQ_CONCAT(&own->commands, &call->commands);
     own->keeper_busy = false;
     own->changes_lost = call->doubt_all || call->changes_bytes > 0;
+    own->begins_to = call->begins_to_hear;
     wake_in(own, SUBMIT_RETRY_MS);
     free(call);
 }

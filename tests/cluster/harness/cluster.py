@@ -11,7 +11,7 @@ from .host import Host
 from .machine import SCRATCH
 from .server import Server
 
-DISK_BYTES = 2 << 30  # sparse
+DISK_BYTES = 4 << 30  # sparse
 
 
 def sh(*argv):
