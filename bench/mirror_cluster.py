@@ -53,6 +53,6 @@ def run(cluster):
     told = host.run("efsctl cache pin models", timeout=SLOW_S).stdout
     took = time.monotonic() - began
     cluster.log(f"bench: efsctl cache pin: {MIB} MiB in {took:.1f} s, {MIB / took:.1f} MiB/s; {MIB / max(took - SETTLE_S, 0.1):.1f} MiB/s without the "
-                f"{SETTLE_S} s that files have to stand still; it said: {told.strip()}")
+                f"{SETTLE_S} s that files have to stand still; it said: {told.strip().splitlines()[-1]}")
     host.run(f"for f in {FROM}/*; do cmp $f {CACHE}/mnt-data/models/$(basename $f) || exit 1; done", timeout=SLOW_S)
     sidecar.stop(15)
