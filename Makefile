@@ -165,13 +165,8 @@ $(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c
 	$(call say,MUSL-CC,$<)
 	$(Q)musl-gcc $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $<
 
-integration: all cluster-hooks image-root $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
+integration: all cluster-hooks image-root previous $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
 	$(Q)BUILD=$(TEST_BUILD_DIR) JOBS=$(or $(JOBS),3) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
-
-integration: previous
-.PHONY: previous
-previous: ## build the previous release, for the tests of both beside each other
-	$(Q)BUILD=build tests/previous >/dev/null || [ $$? -eq 77 ]
 
 model: ## check the models in docs/models with spin
 	$(Q)BUILD=$(BUILD) tests/model

@@ -346,7 +346,7 @@ int api_open(const struct api_sources *from, struct api **ret_api, struct error 
 
 int api_keep(struct api *api, struct error *err)
 {
-    struct api_socket socket;
+    struct api_socket socket = {.fd = -1};
     if (api_socket_is_in_place(&api->socket))
         return 0;
     int r = open_socket(api->from.settings, &socket, err);
