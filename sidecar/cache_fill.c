@@ -203,10 +203,12 @@ static void copied(struct cache *cache, struct cache_job *job)
     cache->stats.fetched_bytes += size;
     cache->stats.read_calls += size / (1024 * 1024) + 1;
     int r = cache_copies_add(&cache->copies, job, cache_rules_find(cache->copies.rules, job->path));
-    if (r < 0)
+    if (r < 0) {
         fail(cache, job, r);
-    else
-        end(cache, job, 0);
+        return;
+    }
+    cache->stats.last_error = 0;
+    end(cache, job, 0);
 }
 
 static void listed(struct cache *cache, struct cache_job *job)

@@ -42,6 +42,11 @@ void mount_cache_judge(struct mount_work *work)
                        "also without any copy: others fill it. Nothing is copied until there is "
                        "room",
                        settings->cache_dir, (long long)settings->cache_min_free_percent);
+    else if (own->stats.last_error == EROFS)
+        conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "DiskReadOnly",
+                       "the volume of %s (cache.dir) is read-only, as a file system becomes when "
+                       "its disk fails: nothing is copied, and opens go to EFS",
+                       settings->cache_dir);
     else if (!own->has_warmed)
         conditions_set(&work->conditions, CONDITION_CACHE_READY, CONDITION_FALSE, "Warming",
                        "%llu of the files that are pinned or warmed have no copy yet; their opens "
