@@ -18,13 +18,14 @@
 #define CACHE_ORIGIN "user.efs"
 
 struct cache_origin {
+    uint64_t place;      /* for the sidecar alone: sidecar/cache_record.h */
     uint64_t copy_inode; /* of the file that has it: what was taken along to another says nothing */
-    uint64_t dev, inode, blocks;
-    int64_t atime_ns, ctime_ns;
+    uint64_t dev, inode;
+    int64_t ctime_ns;
     uint32_t mode, links, uid, gid;
 };
 
-_Static_assert(sizeof(struct cache_origin) == 64, "no more than an inode has room for");
+_Static_assert(sizeof(struct cache_origin) == 56, "no more than an inode has room for");
 
 static inline void cache_origin_keep(int fd, const struct cache_origin *origin)
 {

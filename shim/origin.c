@@ -45,8 +45,6 @@ void origin_tell(int fd, struct stat *st)
     st->st_nlink = origin.links;
     st->st_uid = origin.uid;
     st->st_gid = origin.gid;
-    st->st_blocks = (blkcnt_t)origin.blocks;
-    st->st_atim = timespec_of(origin.atime_ns);
     st->st_ctim = timespec_of(origin.ctime_ns);
 }
 
@@ -73,8 +71,6 @@ void origin_tell_statx(int fd, struct sys_raw_statx *st)
     st->links = origin.links;
     st->uid = origin.uid;
     st->gid = origin.gid;
-    st->blocks = origin.blocks;
-    st->atime = raw_time_of(origin.atime_ns);
     st->ctime = raw_time_of(origin.ctime_ns);
 }
 

@@ -94,13 +94,12 @@ static int open_parent(const struct cache_source *source, const char *path,
     return 0;
 }
 
-static struct cache_origin origin_of(const struct statx *now)
+static struct cache_origin origin_of(const struct statx *now, uint64_t place)
 {
     return (struct cache_origin){
+        .place = place,
         .dev = makedev(now->stx_dev_major, now->stx_dev_minor),
         .inode = now->stx_ino,
-        .blocks = now->stx_blocks,
-        .atime_ns = change_time_ns(&now->stx_atime),
         .ctime_ns = change_time_ns(&now->stx_ctime),
         .mode = now->stx_mode,
         .links = now->stx_nlink,
@@ -127,7 +126,7 @@ static int ask(int dir_fd, const char *name, int flags, const struct cache_sourc
         .mtime_ns = change_time_ns(&now.stx_mtime),
         .ctime_ns = change_time_ns(&now.stx_ctime),
     };
-    sight->origin = origin_of(&now);
+    sight->origin = origin_of(&now, sight->origin.place);
     return cache_rights_add(&sight->rights, now.stx_mode, now.stx_uid, now.stx_gid, false);
 }
 
@@ -135,7 +134,7 @@ int cache_fetch_look(const struct cache_source *source, const char *path,
                      struct cache_sight *ret_sight)
 {
     _cleanup_close_ int dir_fd = -1;
-    struct cache_sight sight;
+    struct cache_sight sight = {0};
     const char *name;
     int r = open_parent(source, path, &sight.rights, &dir_fd, &name);
     if (r == 0)
@@ -256,7 +255,8 @@ int cache_fetch_copy(const struct cache_source *source, const char *path,
                      const atomic_bool *stop, struct cache_sight *ret_sight)
 {
     _cleanup_close_ int parent_fd = -1;
-    struct cache_sight sight;
+    struct cache_sight sight = {
+        .origin.place = cache_record_place(source, path, expected->size, expected->mtime_ns)};
     const char *source_name;
     test_hook_step("fill", 1);
     int r = open_parent(source, path, &sight.rights, &parent_fd, &source_name);
@@ -265,7 +265,6 @@ int cache_fetch_copy(const struct cache_source *source, const char *path,
     _cleanup_close_ int to = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         return -errno;
-    cache_record_put(to, source, path, expected);
     test_hook_step("fill", 2);
     r = fill(source, parent_fd, source_name, expected, to, stop, &sight);
     if (r < 0)

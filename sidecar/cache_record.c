@@ -2,59 +2,38 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/xattr.h>
+#include <sys/stat.h>
 
-#include "lib/bytes.h"
 #include "lib/config.h"
 #include "shim/cache_layout.h"
+#include "shim/cache_origin.h"
 
-#define ATTRIBUTE "user.efs-sidecar"
-#define MAGIC     0x3130796f43534645ULL /* "EFSCoy01" */
-
-/* So short that ext4 keeps it in the inode. */
-enum { FIELDS = 7, RECORD_BYTES = FIELDS * 8 };
-
-static uint64_t place_hash(const struct cache_source *source, const char *path)
+uint64_t cache_record_place(const struct cache_source *source, const char *path, uint64_t size,
+                            int64_t mtime_ns)
 {
-    char text[CONFIG_TEXT_MAX + CACHE_PATH_MAX + 2];
-    int n = snprintf(text, sizeof(text), "%s/%s", source->path, path);
+    char text[CONFIG_TEXT_MAX + CACHE_PATH_MAX + 72];
+    int n =
+        snprintf(text, sizeof(text), "%llu %llu %lld %s/%s", (unsigned long long)source->root.inode,
+                 (unsigned long long)size, (long long)mtime_ns, source->path, path);
     return cache_hash(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
-}
-
-static void encode(const struct cache_source *source, const char *path,
-                   const struct cache_identity *identity, uint8_t record[RECORD_BYTES])
-{
-    const uint64_t fields[FIELDS] = {
-        MAGIC,          place_hash(source, path),     source->root.inode,           identity->inode,
-        identity->size, (uint64_t)identity->mtime_ns, (uint64_t)identity->ctime_ns,
-    };
-    for (size_t i = 0; i < FIELDS; i++)
-        record = put_le64(record, fields[i]);
-}
-
-void cache_record_put(int fd, const struct cache_source *source, const char *path,
-                      const struct cache_identity *identity)
-{
-    uint8_t record[RECORD_BYTES];
-    encode(source, path, identity, record);
-    fsetxattr(fd, ATTRIBUTE, record, sizeof(record), 0); /* a copy without one is a good copy */
 }
 
 int cache_record_get(int fd, const struct cache_source *source, const char *path,
                      struct cache_identity *ret_identity)
 {
-    uint8_t found[RECORD_BYTES], expected[RECORD_BYTES];
-    if (fgetxattr(fd, ATTRIBUTE, found, sizeof(found)) != sizeof(found))
+    struct stat copy;
+    struct cache_origin origin;
+    if (fstat(fd, &copy) < 0 ||
+        fgetxattr(fd, CACHE_ORIGIN, &origin, sizeof(origin)) != sizeof(origin))
         return -ENODATA;
     const struct cache_identity identity = {
-        .inode = get_le64(found + 3 * 8),
-        .size = get_le64(found + 4 * 8),
-        .mtime_ns = (int64_t)get_le64(found + 5 * 8),
-        .ctime_ns = (int64_t)get_le64(found + 6 * 8),
+        .inode = origin.inode,
+        .size = (uint64_t)copy.st_size,
+        .mtime_ns = copy.st_mtim.tv_sec * INT64_C(1000000000) + copy.st_mtim.tv_nsec,
+        .ctime_ns = origin.ctime_ns,
     };
-    encode(source, path, &identity, expected);
-    if (memcmp(found, expected, sizeof(found)) != 0)
+    if (origin.copy_inode != copy.st_ino || origin.dev != source->root.device ||
+        origin.place != cache_record_place(source, path, identity.size, identity.mtime_ns))
         return -ENODATA;
     *ret_identity = identity;
     return 0;

@@ -167,7 +167,7 @@ def spoil(s, wanted):
     os.unlink(s.at("models/d1/f1"))
     rewrite("d2/f2", overwrite)
     rewrite("d0/f3", lambda path: os.truncate(path, 8))
-    rewrite("d1/f7", lambda path: os.removexattr(path, "user.efs-sidecar"))
+    rewrite("d1/f7", lambda path: os.removexattr(path, "user.efs"))
     os.replace(at("d2/f5"), at("d0/f6"))  # not its own record
     os.chmod(at("d0/f9"), 0o644)
     os.mkdir(at("d1/f10.d"))

@@ -348,7 +348,7 @@ import os, socket, sys
 path, cache = sys.argv[1:3]
 def show(fd):
     st = os.fstat(fd)
-    return [getattr(st, n) for n in ("st_dev", "st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_blocks", "st_mtime_ns", "st_ctime_ns")]
+    return [getattr(st, n) for n in ("st_dev", "st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_size", "st_mtime_ns", "st_ctime_ns")]
 wanted = show(os.open(path, os.O_PATH))
 def check(what, fd):
     if not os.readlink(f"/proc/self/fd/{fd}").startswith(cache):

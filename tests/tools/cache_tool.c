@@ -79,8 +79,6 @@ static void make_copy(const char *from, char *to, struct stat *ret_st)
             err(1, "%s to %s", from, to);
     cache_origin_keep(out, &(struct cache_origin){.dev = ret_st->st_dev,
                                                   .inode = ret_st->st_ino,
-                                                  .blocks = (uint64_t)ret_st->st_blocks,
-                                                  .atime_ns = in_ns(ret_st->st_atim),
                                                   .ctime_ns = in_ns(ret_st->st_ctim),
                                                   .mode = ret_st->st_mode,
                                                   .links = (uint32_t)ret_st->st_nlink,

@@ -80,13 +80,13 @@ static int tear_down(void **state)
 /* As a copy is left. */
 static void leave(const char *path)
 {
-    const struct cache_identity identity = {
-        .inode = 7, .size = SIZE, .mtime_ns = 1500000000000000001};
+    const struct cache_origin origin = {
+        .place = cache_record_place(&source, path, SIZE, 1500000000000000001), .inode = 7};
     const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1500000000, .tv_nsec = 1}};
     int fd = openat(cache_store_tmp(store), "1", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(posix_fallocate(fd, 0, SIZE), 0);
-    cache_record_put(fd, &source, path, &identity);
+    cache_origin_keep(fd, &origin);
     fchmod(fd, 0444);
     futimens(fd, times);
     close(fd);
