@@ -65,7 +65,7 @@ $(BUILD)/lib.a: $(call obj,$(LIB_SRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/obj/cli/taskdef_template.o: task-def/template.json # the assembler includes it
+$(BUILD)/obj/cli/taskdef_template.o $(BUILD)/fuzz/obj/cli/taskdef_template.o: task-def/template.json # the assembler includes it
 
 define program_archive
 $(BUILD)/$(1).a: $(call obj,$(filter-out $(1)/main.c,$(sort $(wildcard $(1)/*.c))))
@@ -126,7 +126,9 @@ unit: all $(UNIT) fuzz-corpus ## run the unit tests
 FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 20
 FUZZ_CFLAGS   = -std=gnu17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_LIB     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(LIB_SRC) init/policy.c)
+FUZZ_LIB     := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(LIB_SRC) init/policy.c \
+                  $(addprefix cli/,response.c taskdef_add.c taskdef_app.c taskdef_template.c) \
+                  $(addprefix sidecar/,claim_file.c http_head.c place.c protection.c publish_body.c))
 
 fuzz: $(FUZZ:%=$(BUILD)/fuzz/%) ## feed every fuzz target for FUZZ_SECONDS
 	$(Q)BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $(FUZZ)
@@ -143,10 +145,13 @@ $(FUZZ:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/drive
 	$(call say,FUZZ-LD,$@)
 	$(Q)clang $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer -DFUZZ_LIBFUZZER -o $@ $(filter %.c %.a,$^) $(lib_LIBS)
 
+fuzz-hour: ## an hour of fuzzing, two targets at a time
+	$(Q)$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$$((2 * 3600 / $(words $(FUZZ))))
+
 fuzz-corpus: $(FUZZ:%=$(BUILD)/fuzz/replay-%) ## what has to parse in the corpus parses, and the rest does not
 	$(Q)for name in $(FUZZ); do $(BUILD)/fuzz/replay-$$name tests/fuzz/corpus/$$name || exit 1; done
 
-$(FUZZ:%=$(BUILD)/fuzz/replay-%): $(BUILD)/fuzz/replay-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/init.a $(BUILD)/lib.a
+$(FUZZ:%=$(BUILD)/fuzz/replay-%): $(BUILD)/fuzz/replay-%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/driver.o $(addprefix $(BUILD)/,init.a cli.a sidecar.a lib.a)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(lib_LIBS)
@@ -166,7 +171,7 @@ $(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c
 	$(Q)musl-gcc $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $<
 
 integration: all cluster-hooks image-root previous $(TEST_TOOLS) $(SHIM_WORK) $(BUILD)/tests/man-settings $(BUILD)/tests/man-metrics ## run the tests of whole programs, on this machine and without NFS
-	$(Q)BUILD=$(TEST_BUILD_DIR) JOBS=$(or $(JOBS),3) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
+	$(Q)BUILD=$(TEST_BUILD_DIR) JOBS=$(or $(JOBS),3) $(if $(SAN),tests/sanitized) tests/run-programs integration $(or $(INTEGRATION_TIMEOUT),180) tests/integration/test_*
 
 model: ## check the models in docs/models with spin
 	$(Q)BUILD=$(BUILD) tests/model
@@ -356,4 +361,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue cross fuzz fuzz-corpus integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model previous cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue cross fuzz fuzz-corpus fuzz-hour integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model previous cluster cluster-hooks cluster-tools clean help bench bench-tools

@@ -1,5 +1,6 @@
 /* A pattern and, in the lines behind it, paths: whatever matches is reached from every directory
  * above it. Refused is what is no pattern, or matches none of the paths. */
+#include <limits.h>
 #include <string.h>
 
 #include "lib/glob.h"
@@ -7,9 +8,16 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
+/* Longer names than a directory can have are reached by nothing. */
+static bool has_long_name(const char *path)
+{
+    size_t length = strcspn(path, "/");
+    return length > NAME_MAX || (path[length] && has_long_name(path + length + 1));
+}
+
 static int try_path(const char *pattern, char *path)
 {
-    if (strlen(path) > PATH_MAX_BYTES || !glob_matches(pattern, path))
+    if (strlen(path) > PATH_MAX_BYTES || has_long_name(path) || !glob_matches(pattern, path))
         return -1;
     const char *why;
     if (glob_check(path, &why) < 0) /* no path that the feed would tell */

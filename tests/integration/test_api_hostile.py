@@ -9,7 +9,7 @@ import sys
 import time
 
 from sidecarlib import PROGRAM, Connection, Sidecar
-from watchlib import Scratch, check, wait_for
+from watchlib import Scratch, check, check_size, wait_for
 
 HEALTH_MS = 100
 
@@ -91,7 +91,7 @@ def stuck_clients(sidecar):
             took = sidecar.health_ms()
             check(took < HEALTH_MS, f"/healthz took {took:.0f} ms beside {i + 1} stuck connections")
     grown = sidecar.rss_kib() - before_kib
-    check(grown < 12 * 1024, f"600 stuck connections made the sidecar {grown} KiB larger")
+    check_size(grown < 12 * 1024, f"600 stuck connections made the sidecar {grown} KiB larger")
     for s in clients:
         s.close()
     return grown
@@ -111,7 +111,7 @@ def greedy_client(sidecar):
             pass
         check(sent < 10 * 1024 * 1024, f"{sent} bytes of requests were taken from a client that reads nothing")
         check(sidecar.health_ms() < HEALTH_MS, "a greedy client slows /healthz")
-        check(sidecar.rss_kib() - before_kib < 4096, "a greedy client makes the sidecar grow")
+        check_size(sidecar.rss_kib() - before_kib < 4096, "a greedy client makes the sidecar grow")
 
 
 def wrong_user(root):

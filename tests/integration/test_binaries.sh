@@ -2,6 +2,7 @@
 # How the programs were compiled and linked, read from the binaries; prints TAP.
 set -u
 BUILD=${BUILD:-build}
+[ -z "${SANITIZED:-}" ] || { echo "programs with sanitizers are compiled and linked otherwise"; exit 77; }
 n=0 failed=0
 result() { # ok? title
     n=$((n + 1))

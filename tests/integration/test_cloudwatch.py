@@ -10,7 +10,7 @@ import time
 from awslib import TOKEN, BlackHole, Fake, environment, keys, own_network, shows_secret, succeeds, verify
 from motolib import ENV, Moto, aws
 from sidecarlib import Sidecar
-from watchlib import check, run, wait_for
+from watchlib import check, check_size, run, wait_for
 
 FS = "fs-0123456789abcdef0"
 DIMENSIONS = [{"Name": "ClusterName", "Value": "prod"}, {"Name": "ServiceName", "Value": "web"}, {"Name": "FileSystemId", "Value": FS}]
@@ -326,7 +326,7 @@ def memory(root):
             most = max(most, sidecar.rss_kib())
             check(sidecar.stop() == 0, "exit code")
             check(cloudwatch.resolutions == {1}, "no high resolution")
-    check(most <= 16 * 1024, f"{most} KiB")
+    check_size(most <= 16 * 1024, f"{most} KiB")
     return f"{most} KiB"
 
 

@@ -172,11 +172,14 @@ def full_disk(root):
 
 def static_build(root):
     """efsctl-static works where there is nothing else"""
+    if "SANITIZED" in os.environ:
+        return "there is no static program with sanitizers"
     shutil.copy(os.path.join(BUILD, "efsctl-static"), os.path.join(root.decode(), "efsctl"))
     with Answer(root, http('{"status":"ok"}')):
         enter = ["chroot"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--root"]
         result = efsctl(*enter[1:], root.decode(), "/efsctl", "--run-dir=/", "health", program=enter[0])
         expect(result, 0, "healthy")
+    return None
 
 
 if __name__ == "__main__":

@@ -236,6 +236,9 @@ def held_up(root):
 
 def hung(root):
     """a probe that has not come back in half of its time is explained before the deadline; so is a stop in the middle of it"""
+    if "SANITIZED" in os.environ:
+        return "the leak check of a child that has given its ids away takes longer than the gate waits"
+
     def api(request):
         if request.path == "/2015-02-01/mount-targets":
             return {"MountTargets": []}
@@ -256,6 +259,7 @@ def hung(root):
         time.sleep(2.3)
         gate.process.terminate()
         gate.end(75, "Interrupted", seconds=(2, 4.5))
+    return None
 
 
 if __name__ == "__main__":

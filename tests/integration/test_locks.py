@@ -10,7 +10,7 @@ import time
 import locklib
 from locklib import Hold, now_ms, target, wait_locks
 from sidecarlib import Connection
-from watchlib import check, run, wait_for
+from watchlib import check, check_size, run, wait_for
 
 NAMES_OVER_TIME = int(os.environ.get("LOCK_NAMES", "1000"))
 
@@ -264,7 +264,7 @@ def many_waiters(root):
         for connection in connections:
             connection.close()
         wait_for(lambda: s.get("/v1/locks")[1]["waiting"] == 0, "waiters that left are still there", 20)
-        check(s.rss_kib() < rss + 24 * 1024, f"{rss} KiB became {s.rss_kib()}")
+        check_size(s.rss_kib() < rss + 24 * 1024, f"{rss} KiB became {s.rss_kib()}")
         wait_for(lambda: files(s) < before + 300, lambda: f"{before} files, now {files(s)}", 20)
 
 
@@ -314,7 +314,7 @@ def many_locks(root):
         for t in threads:
             t.join(170)
         check(len(lock_files(s)) == 300 + NAMES_OVER_TIME, f"{len(lock_files(s))} names were locked")
-        check(s.rss_kib() < rss + 4096, f"{rss} KiB became {s.rss_kib()}")
+        check_size(s.rss_kib() < rss + 4096, f"{rss} KiB became {s.rss_kib()}")
         check(files(s) < 300 + 120, f"{files(s)} files are open")
 
 

@@ -13,7 +13,7 @@ import jsonschema
 
 from locklib import Hold, wait_locks
 from sidecarlib import Sidecar
-from watchlib import Scratch, check, wait_for
+from watchlib import Scratch, check, check_size, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMAS = []
@@ -176,7 +176,7 @@ def never_drained(root):
             slowest = max(slowest, sidecar.health_ms())
             time.sleep(0.1)
         check(slowest < 100, f"/healthz took {slowest:.0f} ms with a blocked stdout")
-        check(sidecar.rss_kib() - full_kib < 256, "memory goes on growing")
+        check_size(sidecar.rss_kib() - full_kib < 256, "memory goes on growing")
         check(sidecar.condition("MetricsPublishing")["reason"] == "OutputBlocked", "MetricsPublishing does not tell")
         dropped = sidecar.status()["metrics_dropped"]
         check(f"efs_sidecar_metric_lines_dropped_total {dropped}" in sidecar.get("/metrics")[1] or

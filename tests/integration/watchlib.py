@@ -26,6 +26,11 @@ def check(condition, message):
         fail(message)
 
 
+def check_size(condition, message):
+    """Of programs that have their usual size: sanitizers keep what was freed, and more beside it."""
+    check(condition or "SANITIZED" in os.environ, message)
+
+
 def wait_for(condition, message, seconds=DEADLINE_S):
     end = time.monotonic() + seconds
     while not condition():

@@ -151,12 +151,13 @@ static void in_directory(void)
 
 static void semantics(void)
 {
+    const char *volatile nowhere = NULL; /* libc declares that it is never NULL */
     show_open("plain", hot, O_RDONLY);
     show_open("again", hot, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
     show_open("directory", hot, O_RDONLY | O_DIRECTORY);
     show_open("append", hot, O_RDONLY | O_APPEND);
     show_open("missing", "/nowhere/at/all", O_RDONLY);
-    show_open("NULL", NULL, O_RDONLY);
+    show_open("NULL", nowhere, O_RDONLY);
     show_open("empty", "", O_RDONLY);
     show_stream("r");
     show_stream("rbe");
