@@ -158,7 +158,8 @@ static void wake_in(struct mount_cache *own, int64_t ms)
 
 static void tell_swept(const struct mount_cache *own, const struct cache_stats *now)
 {
-    if (own->stats.sweeping && !now->sweeping && now->swept_files > 0)
+    bool was_swept = own->stats.sweeping || now->swept_files > own->stats.swept_files;
+    if (was_swept && !now->sweeping && now->swept_files > 0)
         log_info("%llu files that an earlier sidecar left in the cache of %s are removed",
                  (unsigned long long)now->swept_files, own->work->place.path);
 }

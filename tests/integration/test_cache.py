@@ -276,9 +276,13 @@ def start_with_old(root, options):
         check(os.listdir(s.copy("", "" if options else ".validate")) == ["f"], os.listdir(s.copy("")))
         with open(s.err_path, encoding="utf-8") as f:
             log = [json.loads(line) for line in f]
-    moments = [next(datetime.datetime.fromisoformat(line["time"].rstrip("Z")).timestamp() for line in log if words in str(line))
-               for words in ("efs-sidecar 0", "'reason': 'Warming'" if options else "'condition': 'CacheReady', 'status': 'True'", f"{OLD_FILES} files that")]
-    started, ready, gone = moments
+    def told(words):
+        times = [line["time"] for line in log if words in str(line)]
+        check(times, f"no {words} in {log}")
+        return datetime.datetime.fromisoformat(times[0].rstrip("Z")).timestamp()
+
+    started, gone = told("efs-sidecar 0"), told(f"{OLD_FILES} files that")
+    ready = told("'reason': 'Warming'" if options else "'condition': 'CacheReady', 'status': 'True'")
     print(f"#   {OLD_FILES} files: ready after {(ready - started) * 1000:.0f} ms, gone after {(gone - started) * 1000:.0f} ms")
     check(ready - started < (gone - started) / 2, "it was waited for")
 

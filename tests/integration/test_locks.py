@@ -376,8 +376,9 @@ def once(root):
     with a, b:
         wait_locks(a)
         wait_locks(b)
-        first, second = Hold(a, "job", once=1), Hold(b, "job", once=1)
+        first = Hold(a, "job", once=1)
         first.until("granted")
+        second = Hold(b, "job", once=1)
         first.release(done=0, exit_status=9)
         second.until("granted")
         third = Hold(a, "job", once=1)

@@ -145,7 +145,7 @@ def stopped_child(root):
     """A child that does not run answers no ping"""
     with Child(root) as child:
         child.process.send_signal(signal.SIGSTOP)
-        child.send(PING, struct.pack("<Q", 1))
+        child.send(PING, struct.pack("<QI", 1, 2))
         check(not select.select([child.socket], [], [], 1)[0], "an answer from a stopped process")
 
 
