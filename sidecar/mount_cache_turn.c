@@ -158,8 +158,7 @@ static void wake_in(struct mount_cache *own, int64_t ms)
 
 static void tell_swept(const struct mount_cache *own, const struct cache_stats *now)
 {
-    bool was_swept = own->stats.sweeping || now->swept_files > own->stats.swept_files;
-    if (was_swept && !now->sweeping && now->swept_files > 0)
+    if (own->stats.sweeping && !now->sweeping && now->swept_files > 0)
         log_info("%llu files that an earlier sidecar left in the cache of %s are removed",
                  (unsigned long long)now->swept_files, own->work->place.path);
 }
@@ -175,8 +174,8 @@ static void turn_done(void *arg, enum work_outcome outcome, int result)
     own->keeper_busy = false;
     tell_swept(own, &call->stats);
     own->stats = call->stats;
-    if (!own->has_warmed && own->stats.pins.complete) {
-        own->has_warmed = true;
+    if (!own->has_warmed) {
+        own->has_warmed = own->stats.pins.complete;
         mount_cache_judge(own->work);
     }
     count_own(own);

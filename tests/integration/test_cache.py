@@ -276,6 +276,7 @@ def start_with_old(root, options):
         check(os.listdir(s.copy("", "" if options else ".validate")) == ["f"], os.listdir(s.copy("")))
         with open(s.err_path, encoding="utf-8") as f:
             log = [json.loads(line) for line in f]
+
     def told(words):
         times = [line["time"] for line in log if words in str(line)]
         check(times, f"no {words} in {log}")
