@@ -2,7 +2,7 @@
 import os
 import subprocess
 
-from watchlib import BUILD, check, die_with_parent
+from watchlib import BUILD, check, die_with_parent, keeps_attributes
 
 TOOL = os.path.join(BUILD, "tests/cache_tool")
 WORK = os.path.join(BUILD, "tests/shim_work")
@@ -32,13 +32,7 @@ class Cache:
         return [os.path.join(top, f) for top, _, files in os.walk(self.dir) for f in files if not top.startswith(self.control)]
 
     def keeps_origins(self):
-        """Has this file system extended attributes? tmpfs has had them since Linux 6.6."""
-        try:
-            os.setxattr(self.share, "user.test", b"x")
-            return True
-        except OSError as error:
-            print(f"#   without what needs extended attributes: {error}")
-            return False
+        return keeps_attributes(self.share)
 
     def forget_origins(self):
         """As on a volume that has no extended attributes."""

@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 
 from cachelib import BLOCK, HOOKS, App, CacheSidecar, content, put
-from watchlib import BUILD, check, die_with_parent, run, wait_for
+from watchlib import BUILD, check, die_with_parent, keeps_attributes, run, wait_for
 
 EFSCTL = os.path.join(BUILD, "efsctl")
 FILES = 40
@@ -278,4 +279,6 @@ def settings(root):
     check(done.returncode != 0 and "cache.pin: /a/*/b" in done.stdout + done.stderr, done)
 
 
+if not keeps_attributes("/dev/shm"):  # what is kept over a restart is known by them
+    os.environ["WATCH_TEST_DIR"] = tempfile.gettempdir()
 run(mirror, early, commands, switch, restart, killed, settings)

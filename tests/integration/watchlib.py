@@ -43,6 +43,17 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def keeps_attributes(path):
+    """Has this file system extended attributes of users? tmpfs has had them since Linux 6.6."""
+    try:
+        os.setxattr(path, "user.test", b"x")
+        os.removexattr(path, "user.test")
+        return True
+    except OSError as error:
+        print(f"#   {path}: no extended attributes: {error}")
+        return False
+
+
 class Scratch:
     """A directory of our own, on tmpfs where there is one; bytes paths, because names are bytes."""
 
