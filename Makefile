@@ -195,6 +195,10 @@ chaos-queue: all cluster-tools ## uploads, publish, claims on three hosts with e
 	$(Q)BUILD=$(BUILD) SEED=$(SEED) SEEDS=$(SEEDS) OPS=$(OPS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos-queue tests/cluster/chaos/queue.py
 	$(Q)cat $(BUILD)/chaos-queue/queue/report
 
+chaos-truth: all cluster-tools cluster-hooks ## what is read through the cache, with 2,000 files
+	$(Q)BUILD=$(BUILD) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/chaos-truth tests/cluster/chaos/truth.py
+	$(Q)grep ' reads, ' $(BUILD)/chaos-truth/truth/log
+
 soak: all cluster-tools ## the whole task under load with faults, memory, descriptors and threads compared: SOAK_SECONDS=3600, SEED
 	$(Q)BUILD=$(BUILD) SEED=$(SEED) SOAK_SECONDS=$(SOAK_SECONDS) tests/as-root tests/cluster/run --build $(BUILD) --results $(BUILD)/soak tests/cluster/chaos/soak.py
 	$(Q)cat $(BUILD)/soak/soak/report
@@ -361,4 +365,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue cross fuzz fuzz-corpus fuzz-hour integration man man-check install demo demo-nfs demo-break deps image image-root task-def unit test model previous cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue chaos-truth cross fuzz fuzz-corpus fuzz-hour integration man man-check install demo demo-nfs demo-break deps image image-root soak task-def unit test model previous cluster cluster-hooks cluster-tools clean help bench bench-tools

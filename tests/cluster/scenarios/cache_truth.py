@@ -1,6 +1,7 @@
 """no read through the cache is older than its mode's bound, none is mixed: rewrites within one tick, no close, no sidecar, stopped, killed and cut off; the check would notice"""
 
 import json
+import os
 import time
 
 from harness.errors import Failure, check, equal
@@ -9,7 +10,9 @@ from harness.sidecar import Sidecar
 HOSTS = 2
 DEADLINE_S = 400
 
-FILES, BLOCKS, BOUND_S, TICK_FILES = 80, 8, 4, 10
+FILES = int(os.environ.get("TRUTH_FILES") or 80)  # in each directory
+BLOCKS, BOUND_S, TICK_FILES = 8, max(4, FILES // 20), 10
+RUN_S = 60 + FILES
 DIRS = "b", "p", "v"  # bounded, pinned and bounded, validate
 REWRITES = 1000
 CACHE = "/run/cache"
@@ -135,12 +138,12 @@ class Truth:
 
     def write(self, how="inplace", host=None, top="/mnt/data"):
         self.version += 1
-        (host or self.peer).run(["python3", "-c", WRITE, top, str(self.version), how], timeout=90)
+        (host or self.peer).run(["python3", "-c", WRITE, top, str(self.version), how], timeout=RUN_S)
         return time.monotonic()
 
     def read(self):
         began = time.monotonic()
-        hits, found = json.loads(self.host.run(["python3", "-c", READ], timeout=90, env=self.shim).stdout)
+        hits, found = json.loads(self.host.run(["python3", "-c", READ], timeout=RUN_S, env=self.shim).stdout)
         self.reads += len(DIRS) * FILES
         for kinds in found.values():
             for length, *versions in kinds:
@@ -158,7 +161,7 @@ class Truth:
 
     def warm(self, what):
         """The cache is in use again; then it stays so."""
-        end = time.monotonic() + 90
+        end = time.monotonic() + RUN_S + 30
         while sum((hits := self.read()[1]).values()) < 0.9 * len(DIRS) * FILES:
             check(time.monotonic() < end, f"{what}: {hits} hits of {FILES} each")
         for _ in range(2):
@@ -171,7 +174,7 @@ class Truth:
 
 def rewrites(truth):
     truth.version += REWRITES
-    result = truth.peer.run(["python3", "-c", REWRITE, str(truth.version), str(REWRITES)], timeout=90)
+    result = truth.peer.run(["python3", "-c", REWRITE, str(truth.version), str(REWRITES)], timeout=RUN_S)
     written = time.monotonic()
     same = int(result.stdout)
     check(same > REWRITES / 4, f"only {same} of {REWRITES} rewrites share a time stamp with another one")
@@ -290,7 +293,7 @@ def run(cluster):
     truth.follows(time.monotonic(), "written and not closed")
     holder.kill()
     rewrites(truth)
-    equal("reads of a task that were not what it wrote", truth.host.run(["python3", "-c", OWN, str(truth.version)], timeout=90, env=truth.shim).stdout.strip(), "0")
+    equal("reads of a task that were not what it wrote", truth.host.run(["python3", "-c", OWN, str(truth.version)], timeout=RUN_S, env=truth.shim).stdout.strip(), "0")
     truth.version += 5 * 2 * len(DIRS) * FILES // 10
     truth.follows(truth.write(), "after its own writes")
     truth.warm("after rewrites")
