@@ -159,23 +159,136 @@ static void print_progress(const json_t *warming, bool on_terminal)
     fflush(stdout);
 }
 
-static int judge(const json_t *warming)
+/* ---- what changes something ---- */
+
+/* Relative to its mount, whatever it was given as. */
+static const char *strip(const char *path, const char *mount)
 {
-    char took[TEXT_SHORT], bytes[TEXT_SHORT];
+    size_t length = strlen(mount);
+    if (strncmp(path, mount, length) == 0 && (path[length] == '/' || path[length] == '\0'))
+        path += length;
+    return path + strspn(path, "/");
+}
+
+/* The answer to a POST about the paths of the command line; without any, about all of the mount.
+ * NULL and 0: the sidecar is older than what is asked of it. */
+static int post(const struct command_call *call, const char *word, const char *mount,
+                json_t **ret_answer)
+{
+    _cleanup_client_ struct client *client = NULL;
+    char target[64], code_text[COMMAND_CODE_SIZE];
+    struct error err;
+    const char *text;
+    size_t length;
+    json_t *paths = json_array();
+    for (int i = 1; i < call->n_arguments; i++)
+        json_array_append_new(paths, json_string(strip(call->arguments[i], mount)));
+    if (call->n_arguments <= 1)
+        json_array_append_new(paths, json_string(""));
+    _cleanup_json_ json_t *body = json_pack("{s:s, s:o}", "mount", mount, "paths", paths);
+    _cleanup_free_ char *body_text = json_dumps(body, JSON_COMPACT);
+    if (!body_text)
+        return command_misuse(call, "a path is not UTF-8");
+    snprintf(target, sizeof(target), "/v1/cache/%s", word);
+    int r =
+        client_post_json(call->socket_path, target, body_text, COMMAND_TIMEOUT_MS, &client, &err);
+    if (r < 0)
+        return command_failed(&err);
+    if (client_status(client) == 404 && strcmp(word, "report") == 0)
+        return 0;
+    if (client_status(client) != 200)
+        return command_refused(client, code_text);
+    r = client_body(client, &text, &length, &err);
+    if (r == 0)
+        r = json_parse(text, length, ret_answer, &err);
+    return r < 0 ? command_failed(&err) : 0;
+}
+
+/* ---- what came of it ---- */
+
+static const char *explain(const char *reason)
+{
+    static const struct {
+        const char *reason, *text;
+    } known[] = {
+        {"changed", "it is written to again and again"},
+        {"gone", "it is not there, or is no regular file"},
+        {"rights", "not everybody may read it and search every directory above it; cache.as names "
+                   "the user who may"},
+        {"too_large", "it is larger than cache.file_max, which does not hold for what is pinned"},
+        {"no_room", "cache.size, cache.files, cache.min_free or the disk leave no room"},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(known[i].reason, reason) == 0)
+            return known[i].text;
+    return "it could not be read or copied";
+}
+
+/* Which, and why. */
+static void tell_failed(const json_t *report)
+{
+    const json_t *first = json_object_get(report, "first");
+    const char *reason, *separator = "";
+    json_t *n;
+    if (!json_is_object(first))
+        return;
+    fputs("efsctl: there is no copy of ", stderr);
+    text_put(stderr, *field_text(first, "path") ? field_text(first, "path") : "the mount");
+    fprintf(stderr, ": %s (", explain(field_text(first, "reason")));
+    text_put(stderr, field_text(first, "error"));
+    fputs(")\nefsctl: files and directories without: ", stderr);
+    json_object_foreach(json_object_get(report, "failed"), reason, n)
+    {
+        if (json_integer_value(n) == 0)
+            continue;
+        fputs(separator, stderr);
+        text_put(stderr, reason);
+        fprintf(stderr, " %lld", (long long)json_integer_value(n));
+        separator = ", ";
+    }
+    fputc('\n', stderr);
+}
+
+/* Directories that nobody asked for by name may be closed, as other tasks' are. */
+static bool is_refused(const json_t *report)
+{
+    bool has_none =
+        json_is_object(json_object_get(report, "first")) && field_integer(report, "copies") == 0;
+    return field_integer(report, "failed_files") > 0 || field_integer(report, "refused") > 0 ||
+           has_none;
+}
+
+/* A sidecar that makes no reports counts. */
+static bool has_failed(const json_t *warming)
+{
     long long failed = field_integer(warming, "failed");
-    printf("%lld files, %s, in %s", field_integer(warming, "done"),
-           text_size(field_integer(warming, "done_bytes"), bytes),
-           text_duration(field_integer(warming, "ms"), took));
-    print_kept(warming);
     if (failed > 0)
         fprintf(
             stderr,
             "efsctl: %lld %s no copy: \"failed\" in efsctl cache stats --json says why (rights, "
             "no_room, gone)\n",
             failed, failed == 1 ? "file has" : "files have");
-    if (json_is_true(json_object_get(warming, "too_many")))
+    return failed > 0;
+}
+
+static int judge(const struct command_call *call, const char *mount, const json_t *warming)
+{
+    _cleanup_json_ json_t *report = NULL;
+    char took[TEXT_SHORT], bytes[TEXT_SHORT];
+    bool has_too_many = json_is_true(json_object_get(warming, "too_many"));
+    int code = post(call, "report", mount, &report);
+    if (code != 0)
+        return code;
+    printf("%lld files, %s, in %s", field_integer(warming, "done"),
+           text_size(field_integer(warming, "done_bytes"), bytes),
+           text_duration(field_integer(warming, "ms"), took));
+    print_kept(warming);
+    if (has_too_many)
         fputs("efsctl: there are more files than cache.files allows\n", stderr);
-    return failed > 0 || json_is_true(json_object_get(warming, "too_many")) ? COMMAND_REFUSED : 0;
+    if (report)
+        tell_failed(report);
+    bool refused = report ? is_refused(report) : has_failed(warming);
+    return refused || has_too_many ? COMMAND_REFUSED : 0;
 }
 
 static int wait_complete(const struct command_call *call)
@@ -198,46 +311,8 @@ static int wait_complete(const struct command_call *call)
             continue;
         if (on_terminal)
             putchar('\n');
-        return judge(warming);
+        return judge(call, field_text(mount, "mount"), warming);
     }
-}
-
-/* ---- what changes something ---- */
-
-/* Relative to its mount, whatever it was given as. */
-static const char *strip(const char *path, const char *mount)
-{
-    size_t length = strlen(mount);
-    if (strncmp(path, mount, length) == 0 && (path[length] == '/' || path[length] == '\0'))
-        path += length;
-    return path + strspn(path, "/");
-}
-
-static int post(const struct command_call *call, const char *mount, json_t **ret_answer)
-{
-    _cleanup_client_ struct client *client = NULL;
-    char target[64], code_text[COMMAND_CODE_SIZE];
-    struct error err;
-    const char *text;
-    size_t length;
-    json_t *paths = json_array();
-    for (int i = 1; i < call->n_arguments; i++)
-        json_array_append_new(paths, json_string(strip(call->arguments[i], mount)));
-    _cleanup_json_ json_t *body = json_pack("{s:s, s:o}", "mount", mount, "paths", paths);
-    _cleanup_free_ char *body_text = json_dumps(body, JSON_COMPACT);
-    if (!body_text)
-        return command_misuse(call, "a path is not UTF-8");
-    snprintf(target, sizeof(target), "/v1/cache/%s", call->arguments[0]);
-    int r =
-        client_post_json(call->socket_path, target, body_text, COMMAND_TIMEOUT_MS, &client, &err);
-    if (r < 0)
-        return command_failed(&err);
-    if (client_status(client) != 200)
-        return command_refused(client, code_text);
-    r = client_body(client, &text, &length, &err);
-    if (r == 0)
-        r = json_parse(text, length, ret_answer, &err);
-    return r < 0 ? command_failed(&err) : 0;
 }
 
 static int change_run(const struct command_call *call)
@@ -249,7 +324,9 @@ static int change_run(const struct command_call *call)
     const json_t *mount = code == 0 ? pick(call, root) : NULL;
     if (!mount)
         return code ? code : COMMAND_REFUSED;
-    code = call->n_arguments > 1 ? post(call, field_text(mount, "mount"), &answer) : 0;
+    code = call->n_arguments > 1
+               ? post(call, call->arguments[0], field_text(mount, "mount"), &answer)
+               : 0;
     if (code != 0)
         return code;
     if (field_integer(answer, "refused") > 0) {

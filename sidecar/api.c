@@ -94,6 +94,11 @@ static void serve_cache_pin(struct api *api, struct http_request *request)
     api_cache_serve(&api->from, CACHE_COMMAND_PIN, request);
 }
 
+static void serve_cache_report(struct api *api, struct http_request *request)
+{
+    api_cache_serve(&api->from, CACHE_COMMAND_REPORT, request);
+}
+
 static void serve_publish(struct api *api, struct http_request *request)
 {
     api_publish_serve(&api->from, request);
@@ -140,6 +145,7 @@ static const struct route {
     {"POST", "/v1/cache/evict", false, serve_cache_evict},
     {"POST", "/v1/cache/warm", false, serve_cache_warm},
     {"POST", "/v1/cache/pin", false, serve_cache_pin},
+    {"POST", "/v1/cache/report", false, serve_cache_report},
     {"GET", "/v1/tasks", true, serve_tasks},
     {"GET", "/v1/log", false, serve_log},
     {"POST", "/v1/log", true, serve_log_level},
@@ -217,7 +223,7 @@ static void on_request(void *arg, struct http_request *request)
             request, 404,
             "there are /healthz /metrics /v1/status /v1/config /v1/changes /v1/metrics /v1/locks "
             "/v1/claims /v1/publish /v1/tasks /v1/cache /v1/cache/evict /v1/cache/warm "
-            "/v1/cache/pin /v1/log",
+            "/v1/cache/pin /v1/cache/report /v1/log",
             "there is no %.128s", head->path);
     else if (*head->query && !route->has_query)
         http_error(request, 400, NULL, "%s takes no query, not \"%.64s\"", head->path, head->query);

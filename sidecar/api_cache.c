@@ -35,12 +35,17 @@ static json_t *counts_json(const uint64_t counts[CACHE_COUNTS])
     return json;
 }
 
-static json_t *failures_json(const struct cache_stats *stats)
+static json_t *reasons_json(const uint64_t failed[CACHE_FAILURES])
 {
     json_t *json = json_object();
     for (size_t i = 0; i < CACHE_FAILURES; i++)
-        json_object_set_new(json, cache_failure_names[i],
-                            json_integer((json_int_t)stats->failed[i]));
+        json_object_set_new(json, cache_failure_names[i], json_integer((json_int_t)failed[i]));
+    return json;
+}
+
+static json_t *failures_json(const struct cache_stats *stats)
+{
+    json_t *json = reasons_json(stats->failed);
     json_object_set_new(json, "last_error",
                         stats->last_error ? json_string(error_name(stats->last_error))
                                           : json_null());
@@ -174,13 +179,33 @@ static void free_asker(struct asker *asker)
     free(asker);
 }
 
+static json_t *first_json(const struct cache_pins_report *report)
+{
+    if (!report->first_error)
+        return json_null();
+    return json_pack("{s:o, s:s, s:s}", "path", json_string_lossy(report->first), "reason",
+                     cache_failure_names[cache_failure_of(-report->first_error)], "error",
+                     error_name(report->first_error));
+}
+
+static json_t *answer_json(const struct cache_command *command)
+{
+    const struct cache_pins_report *report = &command->report;
+    if (command->kind != CACHE_COMMAND_REPORT)
+        return json_pack("{s:I, s:I}", "copies", (json_int_t)command->copies, "refused",
+                         (json_int_t)command->refused);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "files", (json_int_t)report->files,
+                     "copies", (json_int_t)report->copies, "pending", (json_int_t)report->pending,
+                     "refused", (json_int_t)report->refused, "failed_files",
+                     (json_int_t)report->failed_files, "failed", reasons_json(report->failed),
+                     "first", first_json(report));
+}
+
 static void on_done(struct cache_command *command)
 {
     struct asker *asker = (struct asker *)(void *)command; /* it is its first member */
     if (asker->http)
-        http_reply_json(http_deferred(asker->http),
-                        json_pack("{s:I, s:I}", "copies", (json_int_t)command->copies, "refused",
-                                  (json_int_t)command->refused));
+        http_reply_json(http_deferred(asker->http), answer_json(command));
     free_asker(asker);
 }
 

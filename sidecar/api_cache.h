@@ -6,6 +6,10 @@
  *     POST /v1/cache/warm      the same -> {"copies":N,"refused":N}: so many are fetched, or looked
  *                              at where there is a copy; directories with all below them
  *     POST /v1/cache/pin       the same, and they stay, and stay new, until the sidecar ends
+ *     POST /v1/cache/report    what came of that: {"files","copies","pending","refused",
+ *                              "failed_files","failed":{REASON:N,...},"first":{"path","reason",
+ *                              "error"}|null}; refused are the paths themselves that have no copy,
+ *                              failed are files and directories at and below them
  *
  * Without "mount" it is the first that has a cache. Paths are relative to it; what is under a
  * directory is evicted with it, "" is all. Threads: loop thread only.

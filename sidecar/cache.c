@@ -310,6 +310,16 @@ int cache_warm(struct cache *cache, const char *path, bool pin)
     return r < 0 ? r : cache_pins_add(cache->pins, below, pin);
 }
 
+void cache_report(struct cache *cache, const char *const *paths, size_t n_paths,
+                  struct cache_pins_report *ret_report)
+{
+    char below[CACHE_PATH_MAX + 1];
+    for (size_t i = 0; i < n_paths; i++)
+        if (cache_pins_parse(paths[i], cache->source.path, below) == 0)
+            cache_pins_report_on(cache->pins, below);
+    cache_pins_report(cache->pins, ret_report);
+}
+
 /* ---- what an earlier sidecar left ---- */
 
 /* EFS is asked about it next, as if something was heard of it. */

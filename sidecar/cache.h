@@ -43,19 +43,6 @@ struct cache_options {
     struct cache_source source;
 };
 
-/* Why there is no copy of a file that was to have one. */
-enum cache_failure {
-    CACHE_FAILED_CHANGED,   /* it was written to */
-    CACHE_FAILED_GONE,      /* it is not there, or is no regular file */
-    CACHE_FAILED_RIGHTS,    /* not everybody may read it */
-    CACHE_FAILED_TOO_LARGE, /* cache.file_max */
-    CACHE_FAILED_NO_ROOM,   /* cache.size, cache.files, cache.min_free, or the disk is full */
-    CACHE_FAILED_ERROR,
-    CACHE_FAILURES
-};
-
-extern const char *const cache_failure_names[];
-
 struct cache_stats {
     uint64_t files, bytes, jobs; /* now; bytes with what is reserved */
     uint64_t looks, fetches, fetched_bytes, evictions, invalidations;
@@ -93,6 +80,10 @@ uint64_t cache_evict(struct cache *cache, const char *path);
 /* Give all files at and under path copies, and, when it is pinned, keep it so. 0, -EINVAL not a
  * path that can be, -ENOSPC too many pins. */
 int cache_warm(struct cache *cache, const char *path, bool pin);
+
+/* What came of that, so far, at and under these paths. */
+void cache_report(struct cache *cache, const char *const *paths, size_t n_paths,
+                  struct cache_pins_report *ret_report);
 
 /* When a bounded copy is asked about again. */
 int64_t cache_prove_after_ms(int64_t bound_ms);

@@ -27,6 +27,37 @@ bool cache_identity_equal(const struct cache_identity *a, const struct cache_ide
            a->ctime_ns == b->ctime_ns;
 }
 
+const char *const cache_failure_names[] = {
+    [CACHE_FAILED_CHANGED] = "changed", [CACHE_FAILED_GONE] = "gone",
+    [CACHE_FAILED_RIGHTS] = "rights",   [CACHE_FAILED_TOO_LARGE] = "too_large",
+    [CACHE_FAILED_NO_ROOM] = "no_room", [CACHE_FAILED_ERROR] = "error",
+};
+
+enum cache_failure cache_failure_of(int result)
+{
+    switch (-result) {
+    case ESTALE:
+    case ECANCELED:
+        return CACHE_FAILED_CHANGED;
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case EMEDIUMTYPE:
+    case EXDEV:
+        return CACHE_FAILED_GONE;
+    case EACCES:
+    case EPERM:
+        return CACHE_FAILED_RIGHTS;
+    case EFBIG:
+        return CACHE_FAILED_TOO_LARGE;
+    case ENOSPC:
+    case EDQUOT:
+        return CACHE_FAILED_NO_ROOM;
+    default:
+        return CACHE_FAILED_ERROR;
+    }
+}
+
 int cache_fetch_root(const char *mount_path, struct cache_root *ret_root)
 {
     struct stat now;

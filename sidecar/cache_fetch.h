@@ -56,6 +56,21 @@ struct cache_sight {
     int64_t sent_ms;            /* when the server was asked: the file was this then or later */
 };
 
+/* Why there is no copy of a file that was to have one. */
+enum cache_failure {
+    CACHE_FAILED_CHANGED,   /* it was written to */
+    CACHE_FAILED_GONE,      /* it is not there, or is no regular file */
+    CACHE_FAILED_RIGHTS,    /* not everybody may read it */
+    CACHE_FAILED_TOO_LARGE, /* cache.file_max */
+    CACHE_FAILED_NO_ROOM,   /* cache.size, cache.files, cache.min_free, or the disk is full */
+    CACHE_FAILED_ERROR,
+    CACHE_FAILURES
+};
+
+extern const char *const cache_failure_names[];
+
+enum cache_failure cache_failure_of(int result); /* one of those above */
+
 bool cache_identity_equal(const struct cache_identity *a, const struct cache_identity *b);
 
 int cache_fetch_root(const char *mount_path, struct cache_root *ret_root);

@@ -15,12 +15,6 @@ enum {
     TRIES_MAX = 3,
 };
 
-const char *const cache_failure_names[] = {
-    [CACHE_FAILED_CHANGED] = "changed", [CACHE_FAILED_GONE] = "gone",
-    [CACHE_FAILED_RIGHTS] = "rights",   [CACHE_FAILED_TOO_LARGE] = "too_large",
-    [CACHE_FAILED_NO_ROOM] = "no_room", [CACHE_FAILED_ERROR] = "error",
-};
-
 static void begin(struct cache *cache, struct cache_job *job)
 {
     if (job->kind != CACHE_JOB_LIST)
@@ -49,31 +43,6 @@ int cache_fill_ask(struct cache *cache, enum cache_job_kind kind, uint64_t hash,
 
 /* ---- what came back ---- */
 
-static enum cache_failure failure_of(int r)
-{
-    switch (-r) {
-    case ESTALE:
-    case ECANCELED:
-        return CACHE_FAILED_CHANGED;
-    case ENOENT:
-    case ENOTDIR:
-    case ELOOP:
-    case EMEDIUMTYPE:
-    case EXDEV:
-        return CACHE_FAILED_GONE;
-    case EACCES:
-    case EPERM:
-        return CACHE_FAILED_RIGHTS;
-    case EFBIG:
-        return CACHE_FAILED_TOO_LARGE;
-    case ENOSPC:
-    case EDQUOT:
-        return CACHE_FAILED_NO_ROOM;
-    default:
-        return CACHE_FAILED_ERROR;
-    }
-}
-
 static void end(struct cache *cache, struct cache_job *job, int r)
 {
     cache_pins_done(cache->pins, job->hash, r);
@@ -82,7 +51,7 @@ static void end(struct cache *cache, struct cache_job *job, int r)
 
 static void fail(struct cache *cache, struct cache_job *job, int r)
 {
-    enum cache_failure failure = failure_of(r);
+    enum cache_failure failure = cache_failure_of(r);
     cache->stats.failed[failure]++;
     if (failure == CACHE_FAILED_ERROR)
         cache->stats.last_error = -r;
@@ -159,7 +128,7 @@ static void settle(struct cache *cache, struct cache_job *job)
 static void looked(struct cache *cache, struct cache_job *job)
 {
     struct cache_copy *copy = cache_copies_find(&cache->copies, job->hash, job->path);
-    enum cache_failure failure = failure_of(job->result);
+    enum cache_failure failure = cache_failure_of(job->result);
     cache->stats.looks++;
     if (job->result < 0) {
         if (copy && (failure == CACHE_FAILED_GONE || failure == CACHE_FAILED_RIGHTS))

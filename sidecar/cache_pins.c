@@ -19,7 +19,10 @@ struct entry {
     uint64_t hash, size;
     int64_t later_ms;
     uint32_t walk; /* that found it last */
+    uint32_t work; /* that wanted it last */
+    uint32_t report;
     enum state state;
+    int error; /* FAILED: why */
     unsigned tries;
     bool is_dir, is_pinned, is_sized;
     bool again; /* something was heard of it while it was asked about */
@@ -34,7 +37,7 @@ struct cache_pins {
     size_t n_roots;
     char *roots[PINS_ROOTS_MAX];
     struct entry_queue queue, later;
-    uint32_t walk;
+    uint32_t walk, work, report; /* numbers of the present ones */
     bool walking, list_failed;
     int64_t walked_ms, heard_ms;
     size_t n_open_dirs, n_busy; /* QUEUED, ASKED or LATER */
@@ -181,6 +184,19 @@ static void drop(struct cache_pins *pins, struct entry *entry)
     free(entry);
 }
 
+/* What was warmed by earlier work. */
+static void forget(struct cache_pins *pins)
+{
+    for (size_t i = 0; i < pins->n_buckets; i++) {
+        struct entry *entry = LIST_FIRST(&pins->buckets[i]), *next;
+        for (; entry; entry = next) {
+            next = LIST_NEXT(entry, same_bucket);
+            if (!entry->is_pinned && !is_busy(entry) && entry->work != pins->work)
+                drop(pins, entry);
+        }
+    }
+}
+
 /* SETTLED, when it is new. */
 static struct entry *make(struct cache_pins *pins, const char *path, bool is_dir)
 {
@@ -193,6 +209,8 @@ static struct entry *make(struct cache_pins *pins, const char *path, bool is_dir
     }
     if (entry)
         return entry;
+    if (pins->n == pins->max && !pins->progress.over)
+        forget(pins);
     entry = pins->n < pins->max ? calloc(1, sizeof(*entry) + length + 1) : NULL;
     if (!entry) {
         pins->progress.over = true;
@@ -213,6 +231,7 @@ static void want(struct cache_pins *pins, const char *path, bool is_dir, bool pi
     if (!entry)
         return;
     entry->walk = pins->walk;
+    entry->work = pins->work;
     entry->is_pinned |= pinned;
     if (entry->state == ASKED)
         entry->again = true;
@@ -237,6 +256,10 @@ int cache_pins_add(struct cache_pins *pins, const char *path, bool pinned)
         if (!root)
             return -ENOSPC;
         pins->roots[pins->n_roots++] = root;
+    }
+    if (pins->n_busy == 0) {
+        pins->work++;
+        pins->progress.over = false;
     }
     want(pins, path, true, pinned);
     return 0;
@@ -313,6 +336,7 @@ static void failed(struct cache_pins *pins, struct entry *entry, int result)
 {
     if (entry->is_dir && result != -ENOENT)
         pins->list_failed = true;
+    entry->error = -result;
     bool may_pass = result == -ESTALE || result == -EIO || result == -EAGAIN;
     if (may_pass && ++entry->tries < RETRIES_MAX)
         become(pins, entry, LATER);
@@ -389,7 +413,8 @@ static struct entry *next_gone(struct cache_pins *pins)
         struct entry *entry;
         LIST_FOREACH(entry, &pins->buckets[pins->sweep_bucket], same_bucket)
         {
-            if (entry->walk != pins->walk && !is_busy(entry))
+            if (entry->walk != pins->walk && !is_busy(entry) &&
+                (entry->is_pinned || entry->work != pins->work))
                 return entry;
         }
     }
@@ -426,6 +451,61 @@ bool cache_pins_take_version(struct cache_pins *pins)
         return false;
     pins->new_version = false;
     return true;
+}
+
+/* ---- what came of it, told ---- */
+
+void cache_pins_report_on(struct cache_pins *pins, const char *path)
+{
+    struct entry *entry = find_path(pins, path);
+    if (entry)
+        entry->report = pins->report + 1;
+}
+
+static bool is_reported(const struct cache_pins *pins, const char *path, size_t length)
+{
+    const struct entry *entry = find(pins, cache_hash(path, length));
+    return entry && entry->report == pins->report;
+}
+
+/* Is it, or a directory above it, one of the paths? */
+static bool is_below_reported(const struct cache_pins *pins, const struct entry *entry)
+{
+    bool is = entry->report == pins->report || is_reported(pins, "", 0);
+    for (const char *end = entry->path; !is && (end = strchr(end, '/')); end++)
+        is = is_reported(pins, entry->path, (size_t)(end - entry->path));
+    return is;
+}
+
+static void report_one(const struct cache_pins *pins, const struct entry *entry,
+                       struct cache_pins_report *report)
+{
+    report->files += !entry->is_dir;
+    report->copies += !entry->is_dir && entry->state == SETTLED;
+    report->pending += is_busy(entry);
+    if (entry->state != FAILED)
+        return;
+    report->failed_files += !entry->is_dir;
+    report->failed[cache_failure_of(-entry->error)]++;
+    report->refused += entry->report == pins->report;
+    if (report->first_error)
+        return;
+    report->first_error = entry->error;
+    memcpy(report->first, entry->path, strlen(entry->path) + 1);
+}
+
+void cache_pins_report(struct cache_pins *pins, struct cache_pins_report *ret_report)
+{
+    struct cache_pins_report report = {0};
+    struct entry *entry;
+    pins->report++;
+    for (size_t i = 0; i < pins->n_buckets; i++)
+        LIST_FOREACH(entry, &pins->buckets[i], same_bucket)
+        {
+            if (is_below_reported(pins, entry))
+                report_one(pins, entry, &report);
+        }
+    *ret_report = report;
 }
 
 void cache_pins_progress(const struct cache_pins *pins, struct cache_pins_progress *ret_progress)

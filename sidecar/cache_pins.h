@@ -10,11 +10,14 @@
  *     cache_pins_changed(pins, path, is_dir);                // it may be another one now
  *     r = cache_pins_take_gone(pins, path);                  // a file that the last walk did not
  * find
+ *     cache_pins_report_on(pins, "models");                  // what came of it and all below it
+ *     cache_pins_report(pins, &report);
  *
  * A walk lists every directory; the next one begins PINS_WALK_MS after the last or with
  * cache_pins_walk(). What it does not find is gone, unless a directory could not be listed.
  *
- * Threads: one at a time. Everything has a cap: at most `max` files and directories.
+ * Threads: one at a time. Everything has a cap: at most `max` files and directories; when there are
+ * so many, what was warmed earlier is forgotten.
  */
 #ifndef SIDECAR_CACHE_PINS_H
 #define SIDECAR_CACHE_PINS_H
@@ -25,6 +28,7 @@
 
 #include "lib/settings.h"
 #include "shim/cache_layout.h"
+#include "sidecar/cache_fetch.h"
 
 enum { PINS_WALK_MS = 5 * 60 * 1000, PINS_ROOTS_MAX = 2 * CONFIG_NAMES_MAX };
 
@@ -38,6 +42,15 @@ struct cache_pins_progress {
     bool over;                         /* there are more than `max` */
     int64_t began_ms;                  /* when the work began that is under way; 0: none */
     int64_t took_ms;                   /* the last work, to its end */
+};
+
+struct cache_pins_report {
+    uint64_t files, copies, failed_files;
+    uint64_t failed[CACHE_FAILURES]; /* directories too */
+    uint64_t pending;                /* not known yet; directories too */
+    uint64_t refused;                /* of the paths that were asked for: failed themselves */
+    int first_error;                 /* errno of the first that failed, in no certain order */
+    char first[CACHE_PATH_MAX + 1];
 };
 
 /* The path below the mount: "models/", "/models" and, on /data, "/data/models" are "models"; two
@@ -75,6 +88,10 @@ void cache_pins_turn(struct cache_pins *pins);
 
 /* Something that belongs to a pin has changed since this was asked last, and all is there. */
 bool cache_pins_take_version(struct cache_pins *pins);
+
+void cache_pins_report_on(struct cache_pins *pins, const char *path);
+/* Of all that this was said of since the last report. */
+void cache_pins_report(struct cache_pins *pins, struct cache_pins_report *ret_report);
 
 void cache_pins_progress(const struct cache_pins *pins, struct cache_pins_progress *ret_progress);
 

@@ -35,7 +35,12 @@ struct mount_cache_view {
     const struct own_calls *own; /* what it asked EFS since the sidecar started */
 };
 
-enum cache_command_kind { CACHE_COMMAND_EVICT, CACHE_COMMAND_WARM, CACHE_COMMAND_PIN };
+enum cache_command_kind {
+    CACHE_COMMAND_EVICT,
+    CACHE_COMMAND_WARM,
+    CACHE_COMMAND_PIN,
+    CACHE_COMMAND_REPORT,
+};
 
 /* Something to do for each path. done() is called once, in the loop; the command is the caller's
  * again then. */
@@ -44,6 +49,7 @@ struct cache_command {
     size_t n_paths;
     const char *const *paths;
     uint64_t copies, refused; /* what came of it */
+    struct cache_pins_report report;
     void (*done)(struct cache_command *command);
     STAILQ_ENTRY(cache_command) link;
 };

@@ -96,20 +96,26 @@ static void apply_changes(struct turn_call *call)
         cache_begin_to_hear(call->cache);
 }
 
+static void obey_for(struct cache *cache, struct cache_command *command, const char *path)
+{
+    if (command->kind == CACHE_COMMAND_EVICT)
+        command->copies += cache_evict(cache, path);
+    else if (cache_warm(cache, path, command->kind == CACHE_COMMAND_PIN) == 0)
+        command->copies++;
+    else
+        command->refused++;
+}
+
 static void obey(struct turn_call *call)
 {
     struct cache_command *command;
     STAILQ_FOREACH(command, &call->commands, link)
     {
-        for (size_t i = 0; i < command->n_paths; i++) {
-            if (command->kind == CACHE_COMMAND_EVICT)
-                command->copies += cache_evict(call->cache, command->paths[i]);
-            else if (cache_warm(call->cache, command->paths[i],
-                                command->kind == CACHE_COMMAND_PIN) == 0)
-                command->copies++;
-            else
-                command->refused++;
-        }
+        if (command->kind == CACHE_COMMAND_REPORT)
+            cache_report(call->cache, command->paths, command->n_paths, &command->report);
+        else
+            for (size_t i = 0; i < command->n_paths; i++)
+                obey_for(call->cache, command, command->paths[i]);
     }
 }
 

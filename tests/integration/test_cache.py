@@ -13,6 +13,7 @@ import threading
 import time
 
 from cachelib import BLOCK, HOOKS, SHIM, App, CacheSidecar, put
+from locklib import efsctl
 from watchlib import check, keeps_attributes, run, wait_for
 
 STEPS = 9
@@ -85,6 +86,32 @@ def commands(root):
             check(status == 400 and words in answer["message"], f"{body}: {status} {answer}")
         check(s.post("warm", paths=["d"], mount="/nowhere")[0] == 404, "another mount")
         check(s.get("/v1/cache/warm")[0] == 405, "GET")
+
+
+def told_why(root):
+    """efsctl cache warm says of which files there is no copy, and why; it succeeds when what was asked for could be taken"""
+    with CacheSidecar(root) as s:
+        def warm(*paths):
+            done = efsctl(s, "cache", "warm", *paths)
+            return done.returncode, done.stdout + done.stderr
+
+        for path in "up/day/a", "up/b", "open/c":
+            put(s.at(path), 1)
+        os.chmod(s.at("up/day"), 0o2770)  # as efsctl publish --mkdir makes them
+        s.wait_cache()
+        for paths, code, words in (
+                (["up/day/a"], 1, ["0 files", "no copy of up/day/a: not everybody may read it", "cache.as", "(EACCES)", "rights 1"]),
+                ([s.at("up/day")], 1, ["no copy of up/day", "rights"]),
+                (["gone"], 1, ["no copy of gone: it is not there", "(ENOENT)", "gone 1"]),
+                (["gone", "open"], 1, ["gone 1"]),
+                (["up"], 0, ["no copy of up/day", "rights"]),  # of what was asked for there is something
+                (["open"], 0, [])):
+            got = warm(*paths)
+            check(got[0] == code and all(w in got[1] for w in words), f"{paths}: {got}")
+            check(words or "no copy" not in got[1], f"{paths}: {got}")
+        report = s.post("report", paths=["up/day/a", "open"])
+        check(report[0] == 200 and report[1]["first"] == {"path": "up/day/a", "reason": "rights", "error": "EACCES"}, f"{report}")
+        check(report[1]["copies"] == report[1]["files"] == report[1]["refused"] == 1 and report[1]["pending"] == 0, f"{report}")
 
 
 def rights(root):
@@ -340,4 +367,4 @@ if __name__ == "__main__":
         flags = "-m" if os.geteuid() == 0 else "-rm"
         os.environ["CACHE_TEST_MOUNTS"] = str(os.getpid())  # exec keeps the pid
         os.execvp("unshare", ["unshare", flags, sys.executable, *sys.argv])
-    run(modes, commands, rights, cap, full_disk, killed, old_tree, spoiled, replaced, no_place)
+    run(modes, commands, told_why, rights, cap, full_disk, killed, old_tree, spoiled, replaced, no_place)

@@ -173,6 +173,69 @@ static void test_cap(void **state)
     assert_int_equal(progress().files, 7);
 }
 
+static void warm(const char *path, int result)
+{
+    assert_int_equal(cache_pins_add(pins, path, false), 0);
+    expect_next(path, true);
+    cache_pins_done(pins, hash_of(path), result);
+}
+
+/* There is room for what is warmed now, however much was before; but not for more at once. */
+static void test_forgets(void **state)
+{
+    char path[16];
+    walk_two();
+    for (int i = 0; i < 100; i++) {
+        snprintf(path, sizeof(path), "w%d", i);
+        warm(path, -EACCES);
+        assert_false(progress().over);
+    }
+    assert_true(cache_pins_has(pins, "m/a"));
+    assert_int_equal(progress().files, 2);
+    for (int i = 0; i < 7; i++) {
+        snprintf(path, sizeof(path), "x%d", i);
+        assert_int_equal(cache_pins_add(pins, path, false), 0);
+    }
+    assert_true(progress().over);
+}
+
+static struct cache_pins_report report_on(const char *path)
+{
+    struct cache_pins_report report;
+    cache_pins_report_on(pins, path);
+    cache_pins_report(pins, &report);
+    return report;
+}
+
+/* Each path has its own, whatever became of the others. */
+static void test_report(void **state)
+{
+    walk_two();
+    warm("closed", -EACCES);
+    warm("x", 0);
+    struct cache_pins_report report = report_on("closed");
+    assert_int_equal(report.refused, 1);
+    assert_int_equal(report.failed[CACHE_FAILED_RIGHTS], 1);
+    assert_int_equal(report.files + report.failed_files, 0);
+    assert_string_equal(report.first, "closed");
+    assert_int_equal(report.first_error, EACCES);
+    report = report_on("m");
+    assert_int_equal(report.copies, 2);
+    assert_int_equal(report.first_error, 0);
+
+    cache_pins_changed(pins, "m/b", false);
+    expect_next("m/b", false);
+    assert_int_equal(report_on("m").pending, 1);
+    cache_pins_done(pins, hash_of("m/b"), -ENOSPC);
+    report = report_on("m");
+    assert_int_equal(report.failed[CACHE_FAILED_NO_ROOM], 1);
+    assert_int_equal(report.failed_files, 1);
+    assert_int_equal(report.refused, 0); /* a directory of which there are copies */
+    assert_string_equal(report.first, "m/b");
+    assert_int_equal(report_on("x").first_error, 0);
+    assert_int_equal(report_on("elsewhere").files, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +247,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_version, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_for_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_forgets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_report, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
