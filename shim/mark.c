@@ -29,24 +29,35 @@ void mark_name(int dir_fd, const char *path)
     }
 }
 
+static bool is_inside(const struct shim_mount *mount, const struct shim_mount *other)
+{
+    return !other || mount->is.path_length > other->is.path_length;
+}
+
 /* Marks what `length` bytes of where->text name on every mount that is on this device; all of the
  * mount where that is nothing. */
 static bool mark_on_device(struct shim_view *view, uint64_t dev, struct where *where, size_t length)
 {
     bool retired = false;
+    const struct shim_mount *below = NULL; /* the innermost that the words name */
+    struct shim_mapping *counted = NULL;   /* it has that; else the first one that is marked */
     for (int i = 0; i < view->n; i++) {
         struct shim_mapping *mapping = view_map(&view->mounts[i], true);
         if (!mapping || mapping->dev != dev)
             continue;
-        if (length > 0 && where_below(where, &view->mounts[i], length))
+        if (length > 0 && where_below(where, &view->mounts[i], length)) {
             cache_mark(mapping->view.app, where->hash);
-        else if (mapping->own_device || length == 0)
+            counted = is_inside(&view->mounts[i], below) ? mapping : counted;
+            below = is_inside(&view->mounts[i], below) ? &view->mounts[i] : below;
+        } else if (mapping->own_device || length == 0) {
             cache_mark_all(mapping->view.app);
-        else
+            counted = counted ? counted : mapping;
+        } else
             continue;
-        count(mapping, CACHE_WRITES_COUNT);
         retired = is_retired(view, mapping) || retired;
     }
+    if (counted)
+        count(counted, CACHE_WRITES_COUNT);
     return !retired;
 }
 

@@ -114,6 +114,40 @@ def told_why(root):
         check(report[1]["copies"] == report[1]["files"] == report[1]["refused"] == 1 and report[1]["pending"] == 0, f"{report}")
 
 
+def bind(what, where):
+    os.makedirs(where, exist_ok=True)
+    os.makedirs(what, exist_ok=True)
+    subprocess.run(["mount", "--bind", what, where], check=True, timeout=10)
+
+
+def one_device(root):
+    """of two mounts of one file system what an application writes counts for the one that it is on, by whatever name"""
+    with volume(root, "16m") as disk:
+        paths = [os.path.join(root.decode(), name) for name in ("share", "share2", "elsewhere")]
+        for path, below in zip(paths, ("a", "b", "a")):
+            bind(os.path.join(disk, below), path)
+        try:
+            with CacheSidecar(root, mounts=("share", "share2")) as s:
+                def writes():
+                    return [m["opens"]["writes"] for m in s.get("/v1/cache")[1]["mounts"]]
+
+                def write(path):
+                    subprocess.run(["dd", "if=/dev/null", "of=" + path, "status=none"], check=True, timeout=60,
+                                   env=dict(os.environ, LD_PRELOAD=SHIM, EFS_CACHE_DIR=s.cache_dir))
+
+                wait_for(lambda: all(m["ready"] for m in s.get("/v1/cache")[1]["mounts"]), "the caches are not ready")
+                for n in range(3):
+                    write(paths[0] + f"/f{n}")
+                write(paths[1] + "/f")
+                wait_for(lambda: writes() == [3, 1], lambda: f"{writes()}")
+                write(paths[2] + "/f")  # which of the two is not known by this name
+                write(paths[1] + "/f")
+                wait_for(lambda: writes()[1] >= 2 and sum(writes()) == 6, lambda: f"{writes()}")
+        finally:
+            for path in paths:
+                subprocess.run(["umount", "--lazy", path], check=True, timeout=10)
+
+
 def rights(root):
     """only what everybody may read is copied"""
     with CacheSidecar(root) as s, App(s.cache_dir) as app:
@@ -367,4 +401,4 @@ if __name__ == "__main__":
         flags = "-m" if os.geteuid() == 0 else "-rm"
         os.environ["CACHE_TEST_MOUNTS"] = str(os.getpid())  # exec keeps the pid
         os.execvp("unshare", ["unshare", flags, sys.executable, *sys.argv])
-    run(modes, commands, told_why, rights, cap, full_disk, killed, old_tree, spoiled, replaced, no_place)
+    run(modes, commands, told_why, one_device, rights, cap, full_disk, killed, old_tree, spoiled, replaced, no_place)
