@@ -1,6 +1,7 @@
 #include "sidecar/mount_cache.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -373,6 +374,54 @@ int mount_cache_open(struct mount_work *work)
     return r;
 }
 
+/* ---- the end ---- */
+
+struct last_call {
+    struct mount_cache *own;
+    struct cache_stats stats;
+};
+
+static int run_last(void *arg)
+{
+    struct last_call *call = arg;
+    cache_stats(call->own->cache, &call->stats);
+    return 0;
+}
+
+static void last_done(void *arg, enum work_outcome outcome, int result)
+{
+    struct last_call *call = arg;
+    call->own->reads_last = false;
+    if (outcome != WORK_DONE)
+        return;
+    call->own->stats = call->stats;
+    mount_cache_count(call->own->work);
+}
+
+/* What applications counted since the last turn belongs into the last metrics. */
+static void read_last(struct mount_cache *own, int64_t until_ms)
+{
+    static const struct job job = {
+        .what = "reading the last counts of the cache",
+        .run = run_last,
+        .done = last_done,
+        .release = free,
+    };
+    struct last_call *call = own->is_open ? calloc(1, sizeof(*call)) : NULL;
+    if (!call)
+        return;
+    call->own = own;
+    if (work_pool_submit(own->keeper, &job, call, CLOCK_NEVER) < 0) {
+        free(call);
+        return;
+    }
+    own->reads_last = true;
+    for (int ms; own->reads_last && (ms = clock_poll_timeout(until_ms)) > 0;) {
+        poll(&(struct pollfd){.fd = work_pool_fd(own->keeper), .events = POLLIN}, 1, ms);
+        work_pool_dispatch(own->keeper);
+    }
+}
+
 static void free_event(struct event *event)
 {
     if (event)
@@ -389,6 +438,8 @@ int mount_cache_close(struct mount_work *work, int64_t timeout_ms)
     free_event(own->keeper_event);
     free_event(own->fetchers_event);
     int r = work_pool_close(own->fetchers, timeout_ms);
+    if (own->keeper)
+        read_last(own, until_ms);
     if (work_pool_close(own->keeper, clock_poll_timeout(until_ms)) < 0 || r < 0)
         return -EBUSY;
     for (struct cache_command *command; (command = STAILQ_FIRST(&own->commands));) {

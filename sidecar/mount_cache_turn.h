@@ -29,9 +29,10 @@ struct mount_cache {
     bool keeper_busy;    /* or asking for the root */
     bool again;          /* something came up while it was */
     bool changes_lost;
-    bool hears;     /* the feed has told of changes since efs-watch was ready first */
-    bool begins_to; /* and the cache does not know that yet */
-    bool moved;     /* the mount is another one */
+    bool reads_last; /* what there is to count at the end */
+    bool hears;      /* the feed has told of changes since efs-watch was ready first */
+    bool begins_to;  /* and the cache does not know that yet */
+    bool moved;      /* the mount is another one */
     int64_t open_at_ms;
     struct error err; /* why it is not open */
 

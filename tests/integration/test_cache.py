@@ -148,6 +148,32 @@ def one_device(root):
                 subprocess.run(["umount", "--lazy", path], check=True, timeout=10)
 
 
+def last_counts(root):
+    """what applications counted just before the sidecar was stopped is in its last metrics"""
+    with CacheSidecar(root, "--metrics-set=all", "--metrics-interval=1h", rules="**=immutable") as s, App(s.cache_dir) as app:
+        versions = {s.at(f"f{i}"): 1 for i in range(20)}
+        for path in versions:
+            put(path, 1)
+        s.wait_cache()
+        app.warm(versions)
+        hits = 0
+
+        def is_told():
+            nonlocal hits
+            before, hits = hits, s.cache()["opens"]["hits"]
+            return hits == before > 0
+
+        wait_for(is_told, "the hits are not told")
+        time.sleep(6)  # with no miss for five seconds it looks once a second
+        for _ in range(10):
+            hits += app.check(versions)
+        check(s.stop() == 0, "it did not end well")
+        with open(s.out_path, encoding="utf-8") as f:
+            lines = [json.loads(line) for line in f]
+        found = sum(line["CacheHits"] for line in lines if "CacheHits" in line)
+        check(found == hits, f"{found} of {hits} hits are in the metrics")
+
+
 def rights(root):
     """only what everybody may read is copied"""
     with CacheSidecar(root) as s, App(s.cache_dir) as app:
@@ -401,4 +427,4 @@ if __name__ == "__main__":
         flags = "-m" if os.geteuid() == 0 else "-rm"
         os.environ["CACHE_TEST_MOUNTS"] = str(os.getpid())  # exec keeps the pid
         os.execvp("unshare", ["unshare", flags, sys.executable, *sys.argv])
-    run(modes, commands, told_why, one_device, rights, cap, full_disk, killed, old_tree, spoiled, replaced, no_place)
+    run(modes, commands, told_why, one_device, last_counts, rights, cap, full_disk, killed, old_tree, spoiled, replaced, no_place)
