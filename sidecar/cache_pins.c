@@ -9,7 +9,14 @@
 #include "lib/fs.h"
 #include "sidecar/change_filter.h"
 
-enum { RETRY_MS = 3000, RETRIES_MAX = 5, BUCKETS_MAX = 65536, QUIET_MS = 2000 };
+enum {
+    RETRY_MS = 3000,
+    RETRIES_MAX = 5,
+    BUCKETS_MAX = 65536,
+    QUIET_MS = 2000,
+    FORGET_MIN = 1024,
+    KEPT_WORKS = 16, /* who waited for one of them has asked for its report */
+};
 
 enum state { SETTLED, FAILED, QUEUED, ASKED, LATER };
 
@@ -34,6 +41,7 @@ TAILQ_HEAD(entry_queue, entry);
 
 struct cache_pins {
     size_t n, max;
+    size_t forget_at;
     size_t n_roots;
     char *roots[PINS_ROOTS_MAX];
     struct entry_queue queue, later;
@@ -90,6 +98,7 @@ int cache_pins_new(size_t max, struct cache_pins **ret_pins)
     if (!pins)
         return -ENOMEM;
     pins->max = max;
+    pins->forget_at = FORGET_MIN;
     pins->n_buckets = pins->sweep_bucket = n_buckets;
     TAILQ_INIT(&pins->queue);
     TAILQ_INIT(&pins->later);
@@ -184,17 +193,18 @@ static void drop(struct cache_pins *pins, struct entry *entry)
     free(entry);
 }
 
-/* What was warmed by earlier work. */
-static void forget(struct cache_pins *pins)
+/* What was warmed, but by the last works. */
+static void forget(struct cache_pins *pins, uint32_t kept_works)
 {
     for (size_t i = 0; i < pins->n_buckets; i++) {
         struct entry *entry = LIST_FIRST(&pins->buckets[i]), *next;
         for (; entry; entry = next) {
             next = LIST_NEXT(entry, same_bucket);
-            if (!entry->is_pinned && !is_busy(entry) && entry->work != pins->work)
+            if (!entry->is_pinned && !is_busy(entry) && pins->work - entry->work > kept_works)
                 drop(pins, entry);
         }
     }
+    pins->forget_at = pins->n < FORGET_MIN / 2 ? FORGET_MIN : 2 * pins->n;
 }
 
 /* SETTLED, when it is new. */
@@ -210,7 +220,7 @@ static struct entry *make(struct cache_pins *pins, const char *path, bool is_dir
     if (entry)
         return entry;
     if (pins->n == pins->max && !pins->progress.over)
-        forget(pins);
+        forget(pins, 0);
     entry = pins->n < pins->max ? calloc(1, sizeof(*entry) + length + 1) : NULL;
     if (!entry) {
         pins->progress.over = true;
@@ -260,6 +270,8 @@ int cache_pins_add(struct cache_pins *pins, const char *path, bool pinned)
     if (pins->n_busy == 0) {
         pins->work++;
         pins->progress.over = false;
+        if (pins->n >= pins->forget_at)
+            forget(pins, KEPT_WORKS);
     }
     want(pins, path, true, pinned);
     return 0;

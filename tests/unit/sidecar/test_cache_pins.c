@@ -199,6 +199,24 @@ static void test_forgets(void **state)
     assert_true(progress().over);
 }
 
+/* Whoever warms new names all the time does not make the sidecar grow. */
+static void test_does_not_grow(void **state)
+{
+    char path[16];
+    cache_pins_free(pins);
+    assert_int_equal(cache_pins_new(100000, &pins), 0);
+    for (int i = 0; i < 20000; i++) {
+        snprintf(path, sizeof(path), "n%d", i);
+        assert_int_equal(cache_pins_add(pins, path, false), 0);
+        expect_next(path, true);
+        cache_pins_done(pins, hash_of(path), -ENOTDIR);
+        expect_next(path, false);
+        cache_pins_done(pins, hash_of(path), 0);
+        assert_in_range(progress().files, 1, 2048);
+    }
+    assert_int_equal(progress().done, progress().files);
+}
+
 static struct cache_pins_report report_on(const char *path)
 {
     struct cache_pins_report report;
@@ -248,6 +266,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_file_for_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forgets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_does_not_grow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_report, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
