@@ -16,8 +16,8 @@
  * A walk lists every directory; the next one begins PINS_WALK_MS after the last or with
  * cache_pins_walk(). What it does not find is gone, unless a directory could not be listed.
  *
- * Threads: one at a time. Everything has a cap: at most `max` files and directories. What was warmed
- * is forgotten when other things have been warmed since.
+ * Threads: one at a time. Everything has a cap: at most `max` files and directories. What was
+ * warmed is forgotten when other things have been warmed since.
  */
 #ifndef SIDECAR_CACHE_PINS_H
 #define SIDECAR_CACHE_PINS_H
