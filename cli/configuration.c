@@ -3,7 +3,8 @@
 #include "lib/json.h"
 #include "lib/text.h"
 
-void configuration_print(json_t *config, FILE *out)
+/* What GET /v1/config answers, a line per setting. */
+static void print_settings(json_t *config)
 {
     const char *name;
     json_t *entry;
@@ -11,10 +12,10 @@ void configuration_print(json_t *config, FILE *out)
     {
         const char *value = json_string_value(json_object_get(entry, "value"));
         const char *source = json_string_value(json_object_get(entry, "source"));
-        text_column(out, 22, name);
-        text_column(out, 11, source ? source : "-");
-        text_put(out, value ? value : "-");
-        fputc('\n', out);
+        text_column(stdout, 22, name);
+        text_column(stdout, 11, source ? source : "-");
+        text_put(stdout, value ? value : "-");
+        putchar('\n');
     }
 }
 
@@ -29,6 +30,6 @@ int configuration_run(const struct command_call *call)
     if (call->values[0])
         puts(text);
     else
-        configuration_print(root, stdout);
+        print_settings(root);
     return 0;
 }

@@ -49,7 +49,7 @@ int held_start(struct held *held, char *const *argv, const json_t *event)
     return 0;
 }
 
-void held_lose(struct held *held, const char *why)
+static void lose(struct held *held, const char *why)
 {
     if (held->lost)
         return;
@@ -68,7 +68,7 @@ static int on_event(struct held *held, const json_t *event)
         if (held->guard)
             guard_extend(held->guard, held->valid_until_ms);
     } else if (strcmp(name, "lost") == 0) {
-        held_lose(held, field_text(event, "reason"));
+        lose(held, field_text(event, "reason"));
     }
     return held->ops->event(held->arg, name, event);
 }

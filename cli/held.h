@@ -64,7 +64,6 @@ void held_clear(struct held *held);
 void held_close_stream(struct held *held);
 
 void held_say(const struct held *held, const char *words);
-void held_lose(struct held *held, const char *why);
 int held_exit_code(const struct held *held); /* of the command, as in a shell */
 
 #endif

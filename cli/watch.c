@@ -231,20 +231,15 @@ static void take_signals(struct watch *w)
 
 /* ---- the whole ---- */
 
-static int64_t earlier(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
 static int wait_for_work(const struct watch *w)
 {
     int64_t until_ms = watch_cursor_due_ms(&w->cursor);
     if (wants_lines(w))
-        until_ms = earlier(until_ms, w->idle_ms);
+        until_ms = clock_sooner(until_ms, w->idle_ms);
     if (w->exec && !w->stop_signal)
-        until_ms = earlier(until_ms, watch_exec_due_ms(w->exec));
+        until_ms = clock_sooner(until_ms, watch_exec_due_ms(w->exec));
     if (w->stop_signal)
-        until_ms = earlier(until_ms, w->kill_ms);
+        until_ms = clock_sooner(until_ms, w->kill_ms);
     struct pollfd fds[] = {
         {.fd = w->signal_fd, .events = POLLIN},
         {.fd = wants_lines(w) ? client_fd(w->client) : -1, .events = POLLIN},

@@ -32,11 +32,6 @@ struct run {
     char told[768];                /* what was last told to be waited for */
 };
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- waiting ---- */
 
 /* Until all children have ended, or until_ms; a pause when children is NULL. False: a signal came.
@@ -189,7 +184,7 @@ static void wait_half(struct run *run)
     bool late[CONFIG_MOUNTS_MAX] = {0};
     int64_t half_ms = run->start_ms + settings->init_deadline_ms / 2 + settings->init_lock_hold_ms;
 
-    if (wait_for_probes(run, earlier(half_ms, run->deadline_ms)) || run->stopped_by)
+    if (wait_for_probes(run, clock_sooner(half_ms, run->deadline_ms)) || run->stopped_by)
         return;
     for (size_t i = 0; i < run->n; i++) {
         const struct probe_log *log = run->found.probes[i].shared;
@@ -243,7 +238,7 @@ static void finish_aws(struct run *run, struct report *report)
     bool needed =
         run->found.asked_api || settings->init_sts || settings->init_expect_role[0] != '\0';
     int64_t spare_ms = clock_now_ms() + CREDENTIALS_SPARE_MS;
-    wait_for_aws(run, needed ? run->deadline_ms : earlier(spare_ms, run->deadline_ms));
+    wait_for_aws(run, needed ? run->deadline_ms : clock_sooner(spare_ms, run->deadline_ms));
     child_stop(&run->found.aws);
     if (!run->stopped_by)
         judge_aws(&run->found, report);
@@ -251,7 +246,8 @@ static void finish_aws(struct run *run, struct report *report)
 
 /* ---- again and again ---- */
 
-bool gate_may_heal(enum cause cause)
+/* May what causes a failure with this cause go away by itself? */
+static bool may_heal(enum cause cause)
 {
     switch (cause) {
     case CAUSE_PATH_MISSING:          /* another task makes it */
@@ -275,7 +271,7 @@ static const struct check *healing_failure(const struct report *report)
     for (size_t i = 0; i < report->n; i++) {
         for (size_t c = 0; c < report->mounts[i].n; c++) {
             const struct check *check = &report->mounts[i].checks[c];
-            if (check->verdict == VERDICT_FAIL && !gate_may_heal(check->cause))
+            if (check->verdict == VERDICT_FAIL && !may_heal(check->cause))
                 return NULL;
             if (check->verdict == VERDICT_FAIL && !first)
                 first = check;
@@ -335,8 +331,8 @@ void gate_run(const struct settings *settings, const struct expectations *expect
     _cleanup_close_ int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     run.signal_fd = signal_fd;
     run.deadline_ms = run.start_ms + most_ms + settings->init_lock_hold_ms;
-    run.give_up_ms =
-        run.start_ms + settings->init_wait_ms - earlier(EXPLAIN_MS, settings->init_wait_ms / 4);
+    run.give_up_ms = run.start_ms + settings->init_wait_ms -
+                     clock_sooner(EXPLAIN_MS, settings->init_wait_ms / 4);
 
     attempt_until_it_heals(&run, report);
     if (!run.stopped_by)

@@ -25,7 +25,4 @@
 void gate_run(const struct settings *settings, const struct expectations *expect, FILE *progress,
               struct report *report);
 
-/* May what causes a failure with this cause go away by itself? */
-bool gate_may_heal(enum cause cause);
-
 #endif

@@ -206,11 +206,6 @@ static void fail_with(struct nfs_ping *ping, int error)
     }
 }
 
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 void nfs_ping_start(struct nfs_ping *ping, const struct nfs_address *address, int64_t connect_ms,
                     int64_t deadline_ms)
 {
@@ -219,8 +214,8 @@ void nfs_ping_start(struct nfs_ping *ping, const struct nfs_address *address, in
                               .connect_us = -1,
                               .reply_us = -1,
                               .xid = arc4random()};
-    ping->deadline_ms = sooner(clock_now_ms() + connect_ms, deadline_ms);
-    ping->last_ms = sooner(ping->deadline_ms + connect_ms, deadline_ms);
+    ping->deadline_ms = clock_sooner(clock_now_ms() + connect_ms, deadline_ms);
+    ping->last_ms = clock_sooner(ping->deadline_ms + connect_ms, deadline_ms);
     if (nfs_address_is_loopback(address)) {
         end(ping, NFS_PING_LOOPBACK, 0);
         return;

@@ -15,7 +15,8 @@ const struct check *preflight_failure(const struct mount_report *report)
     return NULL;
 }
 
-size_t preflight_count_good(const struct preflight_facts *facts)
+/* What the mount would connect to and gets an answer from. */
+static size_t count_good(const struct preflight_facts *facts)
 {
     size_t n = 0;
     for (size_t i = 0; i < facts->n_addresses; i++) {
@@ -282,7 +283,7 @@ static void judge_server(const struct preflight_facts *facts,
         check->took_us = address->ping.reply_us;
         return;
     }
-    if (address->named && preflight_count_good(facts) == 0) {
+    if (address->named && count_good(facts) == 0) {
         check = report_fail(report, "server", cause, "%s", text);
     } else {
         check = report_add(report, "server", VERDICT_WARN, "%s%s", text,

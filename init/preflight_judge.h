@@ -18,9 +18,6 @@
 void preflight_judge(const struct preflight_facts *facts, struct mount_report *report);
 const struct check *preflight_failure(const struct mount_report *report);
 
-/* What the mount would connect to and gets an answer from. */
-size_t preflight_count_good(const struct preflight_facts *facts);
-
 /* ---- for preflight_judge.c: preflight_judge_efs.c's share of the steps ---- */
 
 void preflight_judge_file_system(const struct preflight_facts *facts, struct mount_report *report);

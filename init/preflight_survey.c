@@ -19,7 +19,8 @@ struct survey {
     struct aws_client client;
 };
 
-bool preflight_in_zone(const struct preflight_facts *facts, const struct efs_mount_target *target)
+/* Is the mount target in the zone that the facts name? false when no zone is known. */
+static bool in_zone(const struct preflight_facts *facts, const struct efs_mount_target *target)
 {
     /* Names of zones differ between accounts, ids do not. */
     if (facts->zone_id[0] && target->availability_zone_id[0])
@@ -30,7 +31,7 @@ bool preflight_in_zone(const struct preflight_facts *facts, const struct efs_mou
 int preflight_own_target(const struct preflight_facts *facts)
 {
     for (size_t i = 0; i < facts->targets.n; i++) {
-        if (preflight_in_zone(facts, &facts->targets.items[i]))
+        if (in_zone(facts, &facts->targets.items[i]))
             return (int)i;
     }
     return -1;

@@ -104,9 +104,6 @@ struct preflight_facts {
 int preflight_survey(const struct preflight_wish *wish, struct preflight_facts **ret_facts,
                      struct error *err);
 
-/* Is the mount target in the zone that the facts name? false when no zone is known. */
-bool preflight_in_zone(const struct preflight_facts *facts, const struct efs_mount_target *target);
-
 /* The mount target in this zone, or -1. */
 int preflight_own_target(const struct preflight_facts *facts);
 

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <time.h>
 
 static atomic_bool fake_on;
 static atomic_llong fake_now_ms, fake_wall_ms;
@@ -39,6 +38,16 @@ int clock_poll_timeout(int64_t deadline_ms)
     if (left <= 0)
         return 0;
     return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+struct timespec clock_monotonic_in(int64_t ms)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_nsec += ms % 1000 * 1000000;
+    ts.tv_sec += ms / 1000 + ts.tv_nsec / 1000000000;
+    ts.tv_nsec %= 1000000000;
+    return ts;
 }
 
 const char *clock_format(int64_t wall_ms, char *buf)

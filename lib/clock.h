@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define CLOCK_NEVER INT64_MAX
 
@@ -22,6 +23,15 @@ int64_t clock_wall_ms(void); /* since 1970, UTC */
 /* Milliseconds until deadline_ms for poll(2): -1 for CLOCK_NEVER, 0 when it has passed, else 1 to
  * INT_MAX. */
 int clock_poll_timeout(int64_t deadline_ms);
+
+/* So long from now on CLOCK_MONOTONIC, which is what pthread's waits know: a suspend only makes
+ * them late. */
+struct timespec clock_monotonic_in(int64_t ms);
+
+static inline int64_t clock_sooner(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
 
 /* "2026-11-23T09:55:54.123Z" into buf of at least CLOCK_TEXT bytes; returns buf. */
 #define CLOCK_TEXT 32

@@ -8,7 +8,8 @@
 #include "lib/fs.h"
 #include "lib/parse.h"
 
-void *config_field(void *settings, const struct setting *setting)
+/* Where the setting's value lies in the structure. */
+static void *field_of(void *settings, const struct setting *setting)
 {
     return (char *)settings + setting->offset;
 }
@@ -204,7 +205,7 @@ static int set_list(void *target, const struct setting *setting, const char *tex
 int config_set_value(void *settings, const struct setting *setting, const char *text,
                      const char **ret_why)
 {
-    void *target = config_field(settings, setting);
+    void *target = field_of(settings, setting);
     switch (setting->type) {
     case SETTING_BOOL:
         return parse_bool(text, target);
@@ -268,7 +269,7 @@ void config_describe_wanted(const struct setting *setting, char *buf, size_t siz
 void config_release(const struct config_table *table, void *settings)
 {
     for (size_t i = 0; i < table->n; i++) {
-        void *target = config_field(settings, &table->settings[i]);
+        void *target = field_of(settings, &table->settings[i]);
         switch (table->settings[i].type) {
         case SETTING_TEXT:
         case SETTING_PATH:

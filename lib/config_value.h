@@ -9,9 +9,6 @@
 
 #include "lib/config.h"
 
-/* Where the setting's value lies in the structure. */
-void *config_field(void *settings, const struct setting *setting);
-
 /* 0 or -errno; *ret_why is set when the reason is not simply the type or the bounds. */
 int config_set_value(void *settings, const struct setting *setting, const char *text,
                      const char **ret_why);

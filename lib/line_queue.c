@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+
 /* One ring of bytes. The writer owns [head, head + writing); pushers append at the tail. */
 struct line_queue {
     int fd;
@@ -161,22 +163,9 @@ uint64_t line_queue_dropped(const struct line_queue *q)
     return atomic_load(&q->dropped);
 }
 
-static struct timespec monotonic_in(int64_t ms)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    ts.tv_sec += ms / 1000;
-    ts.tv_nsec += ms % 1000 * 1000000;
-    if (ts.tv_nsec >= 1000000000) {
-        ts.tv_sec++;
-        ts.tv_nsec -= 1000000000;
-    }
-    return ts;
-}
-
 int line_queue_drain(struct line_queue *q, int64_t timeout_ms)
 {
-    struct timespec until = monotonic_in(timeout_ms);
+    struct timespec until = clock_monotonic_in(timeout_ms);
     int r = 0;
     pthread_mutex_lock(&q->lock);
     while (q->used > 0 && r == 0)

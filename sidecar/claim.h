@@ -125,7 +125,6 @@ void claims_view_of(const struct claim *claim, struct claim_view *ret_view);
 
 /* claim_held.c */
 bool claims_is_valid(const struct claims *claims, int64_t now_ms); /* and can be said so */
-void claims_arm(struct claims *claims);
 bool claims_holds(const struct claims *claims, const struct claim_queue *queue,
                   const struct claim_candidate *candidate);
 void claims_end_claimer(struct claimer *claimer, enum claimer_end end, const struct error *err);

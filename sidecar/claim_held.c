@@ -234,6 +234,49 @@ static void say_holding(struct claims *claims)
     claims->options.holding(claims->options.arg, holding);
 }
 
+static int64_t claim_due_ms(const struct claims *claims, const struct claim *claim)
+{
+    if (claim->in_flight)
+        return CLOCK_NEVER;
+    if (claim->ending) /* a full queue is tried again when a call has ended */
+        return claims->n_calls >= CALLS_MAX ? CLOCK_NEVER : claim->next_ms;
+    if (!claim->claimer)
+        return kept_until_ms(claim);
+    return promise_lost_ms(claims->proven_ms, claims->options.fence_ms);
+}
+
+static void arm(struct claims *claims)
+{
+    int64_t due_ms = CLOCK_NEVER;
+    const struct claim *claim;
+    const struct claim_queue *queue;
+    const struct claim_retired *retired;
+    TAILQ_FOREACH(claim, &claims->held, link)
+    {
+        due_ms = clock_sooner(due_ms, claim_due_ms(claims, claim));
+    }
+    LIST_FOREACH(queue, &claims->queues, link)
+    {
+        due_ms = clock_sooner(due_ms, claim_queue_due_ms(queue));
+    }
+    LIST_FOREACH(retired, &claims->retired, link)
+    {
+        if (claims->own && !is_used(claims, retired->k))
+            due_ms = clock_sooner(due_ms, retired->next_ms);
+    }
+    if (claims->stopping && !claims->closed && !claims->closing)
+        due_ms = clock_sooner(due_ms, clock_now_ms() + FULL_PAUSE_MS);
+    if (due_ms == CLOCK_NEVER) {
+        event_del(claims->timer);
+        return;
+    }
+    int64_t wait_ms = due_ms - clock_now_ms();
+    if (wait_ms < 1)
+        wait_ms = 1;
+    event_add(claims->timer,
+              &(struct timeval){.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000});
+}
+
 void claims_step(struct claims *claims)
 {
     int64_t now_ms = clock_now_ms();
@@ -248,53 +291,5 @@ void claims_step(struct claims *claims)
     step_retired(claims, now_ms);
     step_close(claims, now_ms);
     say_holding(claims);
-    claims_arm(claims);
-}
-
-static int64_t sooner(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
-static int64_t claim_due_ms(const struct claims *claims, const struct claim *claim)
-{
-    if (claim->in_flight)
-        return CLOCK_NEVER;
-    if (claim->ending) /* a full queue is tried again when a call has ended */
-        return claims->n_calls >= CALLS_MAX ? CLOCK_NEVER : claim->next_ms;
-    if (!claim->claimer)
-        return kept_until_ms(claim);
-    return promise_lost_ms(claims->proven_ms, claims->options.fence_ms);
-}
-
-void claims_arm(struct claims *claims)
-{
-    int64_t due_ms = CLOCK_NEVER;
-    const struct claim *claim;
-    const struct claim_queue *queue;
-    const struct claim_retired *retired;
-    TAILQ_FOREACH(claim, &claims->held, link)
-    {
-        due_ms = sooner(due_ms, claim_due_ms(claims, claim));
-    }
-    LIST_FOREACH(queue, &claims->queues, link)
-    {
-        due_ms = sooner(due_ms, claim_queue_due_ms(queue));
-    }
-    LIST_FOREACH(retired, &claims->retired, link)
-    {
-        if (claims->own && !is_used(claims, retired->k))
-            due_ms = sooner(due_ms, retired->next_ms);
-    }
-    if (claims->stopping && !claims->closed && !claims->closing)
-        due_ms = sooner(due_ms, clock_now_ms() + FULL_PAUSE_MS);
-    if (due_ms == CLOCK_NEVER) {
-        event_del(claims->timer);
-        return;
-    }
-    int64_t wait_ms = due_ms - clock_now_ms();
-    if (wait_ms < 1)
-        wait_ms = 1;
-    event_add(claims->timer,
-              &(struct timeval){.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000});
+    arm(claims);
 }

@@ -25,7 +25,8 @@ enum {
     SLOW_MAX = 256,
 };
 
-int64_t claim_list_rest_ms(unsigned attempts)
+/* How long an item rests after so many failures. */
+static int64_t rest_of_ms(unsigned attempts)
 {
     int64_t rest_ms = REST_FIRST_MS;
     for (unsigned i = 1; i < attempts && rest_ms < REST_MOST_MS; i++)
@@ -171,7 +172,7 @@ static int list_retry(struct claim_listing *listing, int queue_fd)
         if (claim_file_parse_retry(name, &attempts) < 0 ||
             note_resting(&listing->resting, name, now_ms, &since_ms) < 0)
             continue;
-        int64_t due_ms = since_ms + claim_list_rest_ms(attempts);
+        int64_t due_ms = since_ms + rest_of_ms(attempts);
         if (now_ms >= due_ms)
             r = add_rested(listing, dirfd(stream), name, attempts, now_ms - since_ms);
         else if (due_ms < listing->retry_ms)

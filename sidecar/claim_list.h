@@ -46,7 +46,4 @@ struct claim_listing {
 
 int claim_list(struct claim_listing *listing, struct error *err);
 
-/* How long an item rests after so many failures. */
-int64_t claim_list_rest_ms(unsigned attempts);
-
 #endif

@@ -50,7 +50,7 @@ static void insert(struct distribution *d, double value, uint64_t count)
     d->n++;
 }
 
-void distribution_add_many(struct distribution *d, double value, uint64_t count)
+void distribution_add(struct distribution *d, double value, uint64_t count)
 {
     if (!isfinite(value) || count == 0)
         return;
@@ -64,11 +64,6 @@ void distribution_clear(struct distribution *d)
     d->n = 0;
     d->count = 0;
     d->sum = 0;
-}
-
-void distribution_add(struct distribution *d, double value)
-{
-    distribution_add_many(d, value, 1);
 }
 
 void distribution_merge(struct distribution *d, const struct distribution *from)

@@ -3,7 +3,7 @@
  * percentiles can be had from few numbers.
  *
  *     struct distribution d = {0};
- *     distribution_add(&d, 12.5);
+ *     distribution_add(&d, 12.5, 1);
  *     for (size_t i = 0; i < d.n; i++)
  *         use(d.values[i], d.counts[i]);        // ascending values
  *
@@ -30,8 +30,7 @@ struct distribution {
 /* Touches none of the values: there are many distributions, and most of them are never large. */
 void distribution_clear(struct distribution *d);
 
-void distribution_add(struct distribution *d, double value);
-void distribution_add_many(struct distribution *d, double value, uint64_t count);
+void distribution_add(struct distribution *d, double value, uint64_t count);
 
 /* Add what another has. */
 void distribution_merge(struct distribution *d, const struct distribution *from);

@@ -124,11 +124,6 @@ int feed_push(struct feed *feed, const struct change *change)
     return 0;
 }
 
-int feed_push_resync(struct feed *feed, const char *path, enum change_reason reason)
-{
-    return feed_push(feed, &(struct change){.op = CHANGE_RESYNC, .reason = reason, .path = path});
-}
-
 static void seek_end(const struct feed *feed, struct feed_reader *reader)
 {
     *reader = (struct feed_reader){

@@ -49,9 +49,6 @@ void feed_free(struct feed *feed);
  * change is out of bounds. */
 int feed_push(struct feed *feed, const struct change *change);
 
-/* A resync of everything under path. */
-int feed_push_resync(struct feed *feed, const char *path, enum change_reason reason);
-
 /* Stand behind the cursor "EPOCH.SEQUENCE"; NULL is the end: only what comes from now on. -EINVAL:
  * no cursor; -ESTALE: the ring does not reach it (any more), the reader stands at the end. */
 int feed_seek(const struct feed *feed, const char *cursor, struct feed_reader *ret_reader);

@@ -412,11 +412,6 @@ void lock_step(struct lock *lock)
     }
 }
 
-static int64_t sooner(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
 /* When its state goes on without an event. */
 static int64_t state_due_ms(const struct lock *lock)
 {
@@ -427,11 +422,11 @@ static int64_t state_due_ms(const struct lock *lock)
     case LOCK_WAITING:
         return lock->next_ms;
     case LOCK_FENCING:
-        return sooner(lock->next_ms, prove_ms);
+        return clock_sooner(lock->next_ms, prove_ms);
     case LOCK_HELD:
         if (!lock->holder || is_over(lock->holder, clock_now_ms()))
             return 0;
-        return lock->holder->ops ? prove_ms : sooner(prove_ms, kept_until_ms(lock->holder));
+        return lock->holder->ops ? prove_ms : clock_sooner(prove_ms, kept_until_ms(lock->holder));
     case LOCK_GRANTING:
     case LOCK_GIVING_BACK:
     case LOCK_CLOSING:
@@ -446,9 +441,9 @@ int64_t lock_due_ms(const struct lock *lock)
     if (!TAILQ_EMPTY(&lock->waiters)) /* their deadlines, and what they are told */
         due_ms = clock_now_ms() + WAITERS_STEP_MS;
     if (may_be_lost(lock))
-        due_ms = sooner(due_ms, lost_ms(lock));
+        due_ms = clock_sooner(due_ms, lost_ms(lock));
     if (lock->in_flight)
         return due_ms;
     int64_t go_on_ms = state_due_ms(lock);
-    return sooner(due_ms, go_on_ms > lock->pause_ms ? go_on_ms : lock->pause_ms);
+    return clock_sooner(due_ms, go_on_ms > lock->pause_ms ? go_on_ms : lock->pause_ms);
 }

@@ -101,7 +101,7 @@ void locks_arm(struct locks *locks)
               &(struct timeval){.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000});
 }
 
-void locks_step(struct locks *locks)
+static void step(struct locks *locks)
 {
     struct lock *lock = LIST_FIRST(&locks->all);
     int64_t now_ms = clock_now_ms();
@@ -117,7 +117,7 @@ void locks_step(struct locks *locks)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    locks_step(arg);
+    step(arg);
 }
 
 /* ---- requests ---- */
@@ -437,7 +437,7 @@ void locks_stop(struct locks *locks)
     {
         lock_failed(lock, &err);
     }
-    locks_step(locks);
+    step(locks);
 }
 
 bool locks_are_free(const struct locks *locks)

@@ -154,7 +154,4 @@ int locks_look(struct locks *locks, const char *name, lock_looked_fn looked, voi
 void locks_stop(struct locks *locks);
 bool locks_are_free(const struct locks *locks);
 
-/* The timer does that; tests that move the clock do it too. */
-void locks_step(struct locks *locks);
-
 #endif

@@ -31,7 +31,7 @@ void metrics_observe_mean(struct metric_group *group, enum metric_id id, double 
 {
     struct metric_cell *cell = &group->cells[id];
     cell->known = true;
-    distribution_add_many(cell->values, mean, n);
+    distribution_add(cell->values, mean, n);
     cell->sum += mean * (double)n;
     cell->count += n;
 }

@@ -29,11 +29,6 @@ static void note_silence(struct mount_work *work, const struct chore_call *call)
         lease_note_silence(work->lease, call->took_us / 1000);
 }
 
-static int64_t shorter(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
 /* ---- the chores: run_ in a worker, done_ in the loop ---- */
 
 static int run_links(struct chore_call *call)
@@ -94,7 +89,8 @@ static void done_probe(void *owner, const struct chore_call *call)
     note_answer(work, call->took_us);
     work->facts.probe = call->err;
     if (call->err.code)
-        plan(work, CHORE_PROBE, rarely ? PROBE_RETRY_MS : shorter(interval_ms, PROBE_RETRY_MS));
+        plan(work, CHORE_PROBE,
+             rarely ? PROBE_RETRY_MS : clock_sooner(interval_ms, PROBE_RETRY_MS));
     else if (!rarely)
         plan(work, CHORE_PROBE, interval_ms);
     if (call->err.code)
@@ -165,7 +161,7 @@ static void done_canary(void *owner, const struct chore_call *call)
         work->canary_ms = call->took_us / 1000;
         metrics_observe(work->metrics, METRIC_CANARY_LATENCY, (double)call->took_us / 1000);
     }
-    plan_canary(work, call->err.code ? shorter(interval_ms, CANARY_RETRY_MS) : interval_ms);
+    plan_canary(work, call->err.code ? clock_sooner(interval_ms, CANARY_RETRY_MS) : interval_ms);
 }
 
 static int run_member(struct chore_call *call)
@@ -256,6 +252,14 @@ static bool is_writable(const struct mount_work *work)
     return work->place.writable && !work->facts.read_only && mount_is_usable(&work->facts);
 }
 
+/* Can the state directory be written? */
+static bool has_state(const struct mount_work *work)
+{
+    if (!*work->options.settings->state_mount)
+        return is_writable(work);
+    return work->state_usable && (!work->place.writable || is_writable(work));
+}
+
 static bool may_start(const void *owner, unsigned chore)
 {
     const struct mount_work *work = owner;
@@ -267,11 +271,11 @@ static bool may_start(const void *owner, unsigned chore)
         return false;
     if (chore == CHORE_MAKE || chore == CHORE_MEMBER || chore == CHORE_JANITOR ||
         chore == CHORE_CLEAN)
-        return mount_chores_has_state(work);
+        return has_state(work);
     if (chore == CHORE_CLAIMS && !work->made)
         return false;
     if (chore == CHORE_OWN || chore == CHORE_REAP || chore == CHORE_CLAIMS)
-        return work->has_slot && mount_chores_has_state(work);
+        return work->has_slot && has_state(work);
     bool only_asks = chore == CHORE_PROBE || (chore == CHORE_CANARY && !work->place.writable);
     return only_asks || is_writable(work);
 }
@@ -289,13 +293,6 @@ void mount_chores_init(struct mount_work *work)
 void mount_chores_start_due(struct mount_work *work)
 {
     chores_start_due(&work->chores, may_start);
-}
-
-bool mount_chores_has_state(const struct mount_work *work)
-{
-    if (!*work->options.settings->state_mount)
-        return is_writable(work);
-    return work->state_usable && (!work->place.writable || is_writable(work));
 }
 
 void mount_chores_write_member(struct mount_work *work)
@@ -327,7 +324,6 @@ void mount_chores_plan_clean(struct mount_work *work)
 
 void mount_chores_check_clean(struct mount_work *work)
 {
-    if (!chores_in_flight(&work->chores, CHORE_CLEAN) &&
-        (!work->begun || !mount_chores_has_state(work)))
+    if (!chores_in_flight(&work->chores, CHORE_CLEAN) && (!work->begun || !has_state(work)))
         work->cleaned = true;
 }

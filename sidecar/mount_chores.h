@@ -94,9 +94,6 @@ void mount_chores_answered(struct mount_work *work, int64_t took_us);
 /* Clear up after others, in a while. */
 void mount_chores_plan_janitor(struct mount_work *work, int64_t in_ms);
 
-/* Can the state directory be written? */
-bool mount_chores_has_state(const struct mount_work *work);
-
 /* Start what is due, as far as the mount's state allows it. */
 void mount_chores_start_due(struct mount_work *work);
 

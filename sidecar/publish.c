@@ -21,7 +21,7 @@ enum {
 struct publish {
     TAILQ_ENTRY(publish) link; /* in waiting, then in telling */
     struct publisher *publisher;
-    publish_ended *ended; /* NULL: it was called, or nobody listens */
+    publish_ended *ended; /* NULL: it was called */
     void *arg;
     uint64_t hold_id; /* 0: under no lock */
     bool counted;     /* on the hold */
@@ -374,8 +374,7 @@ static void fill(struct publish *p, const struct publish_request *request, size_
 }
 
 int publisher_submit(struct publisher *publisher, const struct publish_request *request,
-                     publish_ended *ended, void *arg, struct publish **ret_publish,
-                     struct error *err)
+                     publish_ended *ended, void *arg, struct error *err)
 {
     int r = check(publisher, request, err);
     if (r < 0)
@@ -397,13 +396,7 @@ int publisher_submit(struct publisher *publisher, const struct publish_request *
     }
     p->jobs = 1;
     publisher->n++;
-    *ret_publish = p;
     return 0;
-}
-
-void publish_abandon(struct publish *p)
-{
-    p->ended = NULL;
 }
 
 /* ---- the publisher ---- */

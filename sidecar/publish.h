@@ -3,9 +3,8 @@
  * sidecar, and told to the peers.
  *
  *     publisher_new(&(struct publisher_options){...}, &publisher);
- *     r = publisher_submit(publisher, &request, ended, arg, &publish, &err);
- *         ... ended() once, later; unless
- *     publish_abandon(publish);               // nobody listens any more; it goes on
+ *     r = publisher_submit(publisher, &request, ended, arg, &err);
+ *         ... ended() once, later ...
  *     publisher_tick(publisher);              // about once a second
  *     publisher_stop(publisher);  ... until publisher_is_idle(publisher) or the time is up ...
  *     publisher_free(publisher);              // after its pools were closed
@@ -14,8 +13,8 @@
  * after the other. The end of a publish is known, or said to be unknown: then it may still happen.
  * Under a lock this counts on the hold (locks.h), so that nobody has the lock before it is settled.
  *
- * Ownership: a publish ends with ended() or publish_abandon(). Threads: the loop's; ended() is
- * never called from within publisher_submit(), and may submit.
+ * Ownership: `arg` has to stay until ended(). Threads: the loop's; ended() is never called from
+ * within publisher_submit(), and may submit.
  */
 #ifndef SIDECAR_PUBLISH_H
 #define SIDECAR_PUBLISH_H
@@ -66,9 +65,7 @@ void publisher_free(struct publisher *publisher); /* NULL is fine */
 
 /* -EINVAL (paths), -ENOBUFS (too many), -ESHUTDOWN, -ESTALE (the hold is over). */
 int publisher_submit(struct publisher *publisher, const struct publish_request *request,
-                     publish_ended *ended, void *arg, struct publish **ret_publish,
-                     struct error *err);
-void publish_abandon(struct publish *publish);
+                     publish_ended *ended, void *arg, struct error *err);
 
 /* Where it works, and who else may do something there. */
 const struct publisher_options *publisher_options(const struct publisher *publisher);

@@ -79,7 +79,6 @@ static int submit(struct publish_set *set, const char *from, const char *to, boo
                   publish_ended *ended, void *arg, struct error *err)
 {
     const struct publish_body *body = &set->body;
-    struct publish *publish;
     const struct publish_request request = {
         .from = from,
         .to = to,
@@ -90,7 +89,7 @@ static int submit(struct publish_set *set, const char *from, const char *to, boo
         .hold_id = set->hold_id,
         .deadline_ms = set->deadline_ms,
     };
-    return publisher_submit(set->publisher, &request, ended, arg, &publish, err);
+    return publisher_submit(set->publisher, &request, ended, arg, err);
 }
 
 /* ---- the manifest ---- */

@@ -28,7 +28,6 @@ struct reap {
     const struct place *place;
     int tasks_fd;
     enum orphans_policy policy;
-    bool dry_run;
     unsigned budget; /* files that may still be removed in this round */
     struct error err;
 };

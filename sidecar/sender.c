@@ -154,17 +154,9 @@ void sender_turn(struct sender *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* pthread conditions cannot wait on CLOCK_BOOTTIME: a suspend only makes this late. */
 static void wait_ms(struct sender *s, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_monotonic_in(ms);
     pthread_cond_timedwait(&s->changed, &s->lock, &until);
 }
 

@@ -54,20 +54,6 @@ struct announce {
     struct backoff backoff;
 };
 
-/* On the clock of `changed`. */
-static struct timespec in_future(int64_t ms)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_sec += ms / 1000;
-    time.tv_nsec += ms % 1000 * 1000000;
-    if (time.tv_nsec >= 1000000000) {
-        time.tv_sec++;
-        time.tv_nsec -= 1000000000;
-    }
-    return time;
-}
-
 /* ---- the thread ---- */
 
 static void wake_caller(struct announce *a)
@@ -82,7 +68,7 @@ static bool try_again(struct announce *a, int r)
 {
     if (member_is_lost(r))
         return false;
-    const struct timespec until = in_future(backoff_next_ms(&a->backoff));
+    const struct timespec until = clock_monotonic_in(backoff_next_ms(&a->backoff));
     pthread_mutex_lock(&a->lock);
     if (a->error == 0)
         log_warn("changes cannot be announced to other tasks for now: %s", strerror(-r));
@@ -278,7 +264,7 @@ int announce_close(struct announce *a, int64_t timeout_ms)
 {
     if (!a)
         return 0;
-    const struct timespec until = in_future(timeout_ms);
+    const struct timespec until = clock_monotonic_in(timeout_ms);
     pthread_mutex_lock(&a->lock);
     a->stop = true;
     pthread_cond_broadcast(&a->changed);

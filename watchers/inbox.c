@@ -116,12 +116,7 @@ bool inbox_rest(struct inbox *inbox, int64_t until_ms)
 {
     pthread_mutex_lock(&inbox->mutex);
     while (!inbox->stop && clock_now_ms() < until_ms) {
-        struct timespec until;
-        int64_t ms = until_ms - clock_now_ms();
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += ms % 1000 * 1000000;
-        until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
+        struct timespec until = clock_monotonic_in(until_ms - clock_now_ms());
         pthread_cond_timedwait(&inbox->wake, &inbox->mutex, &until);
     }
     bool going = !inbox->stop;

@@ -372,15 +372,11 @@ int peers_open(const struct peers_options *options, struct peers **ret_peers, st
 
 int peers_close(struct peers *p, int64_t timeout_ms)
 {
-    struct timespec until;
     if (!p)
         return 0;
     inbox_stop(&p->inbox);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    if (pthread_timedjoin_np(p->thread, NULL, &until) != 0)
+    struct timespec until = clock_monotonic_in(timeout_ms);
+    if (pthread_clockjoin_np(p->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
         return -EBUSY;
     destroy(p);
     return 0;

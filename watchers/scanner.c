@@ -30,13 +30,6 @@ enum {
     CROWDED_MS = 200, /* when nobody collects */
 };
 
-const char *const scanner_state_names[] = {
-    [SCANNER_WAITING] = "waiting",
-    [SCANNER_BASELINE] = "baseline",
-    [SCANNER_SCANNING] = "scanning",
-    [SCANNER_RESTING] = "resting",
-};
-
 struct scanner {
     struct scanner_options options;
     struct census_options census_options;
@@ -365,18 +358,11 @@ void scanner_status(struct scanner *s, struct scanner_status *ret_status)
 
 int scanner_close(struct scanner *s, int64_t timeout_ms)
 {
-    struct timespec until;
     if (!s)
         return 0;
     s->stopping = true;
     eventfd_write(s->wake_fd, 1);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    struct timespec until = clock_monotonic_in(timeout_ms);
     if (pthread_clockjoin_np(s->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
         return -EBUSY;
     release(s);

@@ -37,8 +37,6 @@ enum scanner_state {
     SCANNER_RESTING, /* until the next pass is due */
 };
 
-extern const char *const scanner_state_names[];
-
 struct scanner_options {
     int root_fd;       /* of the tree, O_PATH */
     int state_fd;      /* the state directory; -1: there is none */

@@ -11,7 +11,8 @@ static const char *const level_names[] = {
     [LEVEL_SYMPTOM] = "symptom",
 };
 
-char *explain_fill(const char *text, const struct explain_values *values)
+/* The text with each {name} replaced by its value, or by a placeholder such as FILE_SYSTEM_ID. */
+static char *fill(const char *text, const struct explain_values *values)
 {
     char *filled = NULL;
     size_t size;
@@ -48,7 +49,7 @@ static void set_filled(json_t *object, const char *key, const char *text,
 {
     if (!text)
         return;
-    _cleanup_free_ char *filled = explain_fill(text, values);
+    _cleanup_free_ char *filled = fill(text, values);
     if (filled)
         json_object_set_new(object, key, json_string(filled));
 }

@@ -27,7 +27,4 @@ json_t *explain_gate_finding(const struct cause_info *gate, const struct explain
 /* [{"id", "meaning"}] of the entries that come near an unknown text. */
 json_t *explain_nearest(const struct explain_result *result);
 
-/* The text with each {name} replaced by its value, or by a placeholder such as FILE_SYSTEM_ID. */
-char *explain_fill(const char *text, const struct explain_values *values);
-
 #endif

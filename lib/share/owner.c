@@ -104,17 +104,6 @@ bool owner_equal(const struct owner *a, const struct owner *b)
     return a->generation == b->generation && a->slot == b->slot && a->epoch == b->epoch;
 }
 
-const char *owner_fate_name(enum owner_fate fate)
-{
-    static const char *const names[] = {
-        [OWNER_UNKNOWN] = "unknown",
-        [OWNER_ALIVE] = "alive",
-        [OWNER_GONE] = "gone",
-        [OWNER_LEFT] = "left",
-    };
-    return names[fate];
-}
-
 enum owner_fate owner_judge(const struct owner *owner, uint64_t generation, const struct slot *slot,
                             int lock)
 {

@@ -52,8 +52,6 @@ enum owner_fate {
     OWNER_LEFT,
 };
 
-const char *owner_fate_name(enum owner_fate fate);
-
 /* slot NULL: it could not be read. lock: 0 it is free, -EAGAIN it is held, else nobody knows. */
 enum owner_fate owner_judge(const struct owner *owner, uint64_t generation, const struct slot *slot,
                             int lock);

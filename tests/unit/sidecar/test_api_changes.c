@@ -177,7 +177,12 @@ static void expect_ready(struct client *c, char *ret_cursor)
 
 static void push(struct feed *feed, enum change_op op, const char *path, const char *from)
 {
-    const struct change change = {.op = op, .path = path, .from = from};
+    const struct change change = {
+        .op = op,
+        .reason = op == CHANGE_RESYNC ? CHANGE_REASON_OVERFLOW : CHANGE_REASON_NONE,
+        .path = path,
+        .from = from,
+    };
     assert_int_equal(feed_push(feed, &change), 0);
 }
 
@@ -224,8 +229,8 @@ static void test_prefix(void **state)
     push(feeds[0], CHANGE_DELETE, "in", NULL);
     push(feeds[0], CHANGE_DELETE, "inn", NULL);
     push(feeds[0], CHANGE_MODIFY, "x/in/deep", NULL);
-    feed_push_resync(feeds[0], "", CHANGE_REASON_OVERFLOW);
-    feed_push_resync(feeds[0], "out", CHANGE_REASON_OVERFLOW);
+    push(feeds[0], CHANGE_RESYNC, "", NULL);
+    push(feeds[0], CHANGE_RESYNC, "out", NULL);
     push(feeds[0], CHANGE_MODIFY, "in/deep/last", NULL);
     expect(&c, "create", "in/deep");
     expect(&c, "create", "in/deep/x");
@@ -245,7 +250,7 @@ static void test_operations_and_origin(void **state)
     push(feeds[0], CHANGE_CREATE, "a", NULL);
     push(feeds[0], CHANGE_DELETE, "a", NULL); /* this host's own */
     assert_int_equal(feed_push(feeds[0], &peers), 0);
-    feed_push_resync(feeds[0], "c", CHANGE_REASON_OVERFLOW);
+    push(feeds[0], CHANGE_RESYNC, "c", NULL);
     expect(&c, "delete", "b");
     expect(&c, "resync", "c");
     expect_nothing(&c);

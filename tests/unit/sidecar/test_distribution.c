@@ -26,7 +26,7 @@ static void test_exact(void **state)
     static const double values[] = {5, 1, 3, 1, 5, 1};
     struct distribution d = {0};
     for (size_t i = 0; i < 6; i++)
-        distribution_add(&d, values[i]);
+        distribution_add(&d, values[i], 1);
     check_order(&d);
     assert_int_equal(d.n, 3);
     assert_true(d.values[0] == 1 && d.values[1] == 3 && d.values[2] == 5);
@@ -37,9 +37,9 @@ static void test_exact(void **state)
 static void test_not_finite(void **state)
 {
     struct distribution d = {0};
-    distribution_add(&d, NAN);
-    distribution_add(&d, INFINITY);
-    distribution_add(&d, -INFINITY);
+    distribution_add(&d, NAN, 1);
+    distribution_add(&d, INFINITY, 1);
+    distribution_add(&d, -INFINITY, 1);
     assert_int_equal(d.n, 0);
     assert_true(d.count == 0 && d.sum == 0);
 }
@@ -62,7 +62,7 @@ static void test_merged(void **state)
     for (size_t i = 0; i < N; i++) {
         values[i] = (1 + 9 * drand48()) * decades[i % 6];
         sum += values[i];
-        distribution_add(&d, values[i]);
+        distribution_add(&d, values[i], 1);
     }
     check_order(&d);
     qsort(values, N, sizeof(values[0]), by_value);
@@ -82,12 +82,12 @@ static void test_merged(void **state)
 static void test_percentiles(void **state)
 {
     struct distribution d = {0};
-    distribution_add(&d, 7);
+    distribution_add(&d, 7, 1);
     assert_true(distribution_percentile(&d, 0) == 7 && distribution_percentile(&d, 100) == 7);
     for (int i = 1; i < 10; i++)
-        distribution_add(&d, 7); /* one pair with a count of 10 */
+        distribution_add(&d, 7, 1); /* one pair with a count of 10 */
     for (int i = 1; i <= 90; i++)
-        distribution_add(&d, 100 + i);
+        distribution_add(&d, 100 + i, 1);
     assert_true(distribution_percentile(&d, 10) == 7);
     assert_true(distribution_percentile(&d, 50) == 140);
     assert_true(distribution_percentile(&d, 99) == 189);
@@ -105,7 +105,7 @@ static void test_merge_and_shrink(void **state)
         sum += value;
         low = value < low ? value : low;
         high = value > high ? value : high;
-        distribution_add(&halves[i % 2], value);
+        distribution_add(&halves[i % 2], value, 1);
     }
     struct distribution *d = &halves[0];
     distribution_merge(d, &halves[1]);
@@ -123,7 +123,7 @@ static void test_negative_and_zero(void **state)
 {
     struct distribution d = {0};
     for (int i = -100; i <= 100; i++)
-        distribution_add(&d, i);
+        distribution_add(&d, i, 1);
     check_order(&d);
     assert_true(d.count == 201);
     assert_true(d.values[0] == -100 && d.values[d.n - 1] == 100);

@@ -47,7 +47,8 @@ static void test_order_and_numbers(void **state)
     push(feed, "a");
     struct change foreign = {.op = CHANGE_MODIFY, .path = "b", .observer = "task-b"};
     assert_int_equal(feed_push(feed, &foreign), 0);
-    assert_int_equal(feed_push_resync(feed, "", CHANGE_REASON_RESTART), 0);
+    const struct change resync = {.op = CHANGE_RESYNC, .reason = CHANGE_REASON_RESTART, .path = ""};
+    assert_int_equal(feed_push(feed, &resync), 0);
 
     assert_int_equal(feed_next(feed, &reader, &change), 1);
     assert_string_equal(change.path, "a");
