@@ -68,6 +68,10 @@ static const struct setting table[] = {
      NULL, "How often it is measured; 0 for never"},
     {"task.usage_rate", SETTING_COUNT, SIDE, AT(task_usage_rate), "50", 1, 10000, NULL,
      "The most files of it that are asked for their size in a second"},
+    {"task.stage_retention", SETTING_DURATION, SIDE, AT(task_stage_retention_ms), "1h", 0, 7 * DAY,
+     NULL,
+     "What lies in its .stage and stays the same for so long, while nothing is published, was left "
+     "by a client that died, and is removed; 0 for never"},
 
     {"task.protection", SETTING_BOOL, SIDE, AT(task_protection), "false", 0, 0, NULL,
      "Ask ECS not to end this task by scaling in or deploying while it works on claimed files or "

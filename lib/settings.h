@@ -43,6 +43,7 @@ struct settings {
     /* task directories, and those of tasks that ended */
     int64_t task_soft_limit_bytes; /* 0 = none */
     int64_t task_usage_interval_ms, task_usage_rate;
+    int64_t task_stage_retention_ms; /* 0 = for ever */
     struct name_list orphans_policy;
     char *orphans_archive;
     int64_t orphans_retention_ms;

@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "sidecar/mount_claims.h"
 #include "sidecar/mount_member.h"
+#include "sidecar/mount_publish.h"
 #include "sidecar/probe.h"
 #include "sidecar/taskdirs.h"
 
@@ -224,6 +225,8 @@ static const struct chore_kind kinds[CHORES] = {
                    mount_tasks_done_own},
     [CHORE_USAGE] = {"measuring the task's directory", false, mount_tasks_run_usage,
                      mount_tasks_done_usage},
+    [CHORE_STAGE] = {"looking for what was left in .stage", true, mount_tasks_run_stage,
+                     mount_tasks_done_stage},
     [CHORE_REAP] = {"clearing up other tasks' directories", true, mount_tasks_run_reap,
                     mount_tasks_done_reap},
     [CHORE_CLAIMS] = {"giving back what was claimed before", true, mount_claims_run_recover,
@@ -273,6 +276,8 @@ static bool may_start(const void *owner, unsigned chore)
         chore == CHORE_CLEAN)
         return has_state(work);
     if (chore == CHORE_CLAIMS && !work->made)
+        return false;
+    if (chore == CHORE_STAGE && !mount_publish_is_idle(work)) /* from there, perhaps */
         return false;
     if (chore == CHORE_OWN || chore == CHORE_REAP || chore == CHORE_CLAIMS)
         return work->has_slot && has_state(work);

@@ -28,6 +28,7 @@ enum chore {
     CHORE_JANITOR,
     CHORE_OWN,
     CHORE_USAGE,
+    CHORE_STAGE,
     CHORE_REAP,
     CHORE_CLAIMS,
     CHORE_CLEAN,

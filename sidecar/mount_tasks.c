@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/share/journal.h"
+#include "lib/share/layout.h"
 #include "lib/text.h"
 #include "sidecar/mount_chores.h"
 #include "sidecar/taskdirs.h"
@@ -29,6 +30,7 @@ void mount_tasks_open(struct mount_work *work)
 void mount_tasks_close(struct mount_work *work)
 {
     usage_reset(&work->tasks.usage.usage);
+    stage_sweep_release(&work->tasks.stage.sweep);
     reaper_release(&work->tasks.reap.reaper);
 }
 
@@ -131,6 +133,12 @@ static void plan_usage(struct mount_work *work, int64_t in_ms)
         chores_plan(&work->chores, CHORE_USAGE, in_ms);
 }
 
+static void plan_stage(struct mount_work *work, int64_t in_ms)
+{
+    if (work->options.settings->task_stage_retention_ms > 0)
+        chores_plan(&work->chores, CHORE_STAGE, in_ms);
+}
+
 void mount_tasks_done_own(void *owner, const struct chore_call *call)
 {
     struct mount_work *work = owner;
@@ -149,6 +157,7 @@ void mount_tasks_done_own(void *owner, const struct chore_call *call)
     if (!tasks->owned) {
         tasks->owned = true;
         plan_usage(work, 0);
+        plan_stage(work, 0);
     }
     judge(work);
 }
@@ -193,6 +202,39 @@ void mount_tasks_done_usage(void *owner, const struct chore_call *call)
     judge(work);
     if (work->has_slot)
         chores_plan(&work->chores, CHORE_OWN, 0);
+}
+
+/* ---- what clients that died left in it ---- */
+
+int mount_tasks_run_stage(struct chore_call *call)
+{
+    struct mount_tasks *tasks = call->tasks;
+    _cleanup_close_ int fd = -1;
+    int r = taskdirs_open(call->place, &fd, &call->err);
+    return r < 0 ? r
+                 : stage_sweep_look(&tasks->stage.sweep, fd, clock_now_ms(),
+                                    call->place->settings->task_stage_retention_ms,
+                                    &tasks->stage.swept, &call->err);
+}
+
+void mount_tasks_done_stage(void *owner, const struct chore_call *call)
+{
+    struct mount_work *work = owner;
+    struct mount_tasks *tasks = &work->tasks;
+    const struct stage_swept *swept = &tasks->stage.swept;
+    char size[TEXT_SHORT], age[TEXT_SHORT];
+    int64_t age_ms = work->options.settings->task_stage_retention_ms;
+    if (call->err.code && call->err.code != tasks->stage.told)
+        log_warn("%s: %s. It is tried again", work->task_dir, call->err.text);
+    tasks->stage.told = call->err.code;
+    if (swept->files > 0)
+        log_info(
+            "%llu %s (%s) in %s/" LAYOUT_STAGED " had been there unchanged for %s: left by "
+            "clients that died, and removed (task.stage_retention)",
+            (unsigned long long)swept->files, text_plural((int64_t)swept->files, "file", "files"),
+            text_size((int64_t)swept->bytes, size), work->task_dir, text_duration(age_ms, age));
+    tasks->stage.swept = (struct stage_swept){0};
+    plan_stage(work, age_ms);
 }
 
 /* ---- those of tasks that ended ---- */

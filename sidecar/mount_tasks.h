@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "sidecar/reaper.h"
+#include "sidecar/stage_sweep.h"
 #include "sidecar/task_list.h"
 #include "sidecar/usage.h"
 
@@ -42,6 +43,11 @@ struct mount_tasks {
         struct reaper reaper; /* the chore's while it is in flight, */
         bool elected;         /* as is this */
     } reap;
+    struct {
+        struct stage_sweep sweep; /* the chore's while it is in flight, */
+        struct stage_swept swept; /* as is this */
+        int told;                 /* why it could not be done */
+    } stage;
     bool owned;            /* it was said, once */
     struct error link_err; /* code 0: the links in the run directory are there */
     bool reaps;            /* this member clears up, and there are so many */
@@ -63,6 +69,8 @@ int mount_tasks_run_own(struct chore_call *call);
 void mount_tasks_done_own(void *owner, const struct chore_call *call);
 int mount_tasks_run_usage(struct chore_call *call);
 void mount_tasks_done_usage(void *owner, const struct chore_call *call);
+int mount_tasks_run_stage(struct chore_call *call);
+void mount_tasks_done_stage(void *owner, const struct chore_call *call);
 int mount_tasks_run_reap(struct chore_call *call);
 void mount_tasks_done_reap(void *owner, const struct chore_call *call);
 

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 from sidecarlib import Changes, Sidecar
 from watchlib import BUILD, check, run, wait_for
@@ -86,6 +87,35 @@ def measured(root):
         wait_for(lambda: s.condition("TaskDirectoryReady")["status"] == "True", "it is below the limit again")
 
 
+def left_behind(root):
+    """what a client that died left in .stage is removed while the task lives; what is written to stays, links are not followed, 0 is never"""
+    root = root.decode()
+    keep_s = 3
+    with task(root, "one", f"--task-stage-retention={keep_s}s") as s, \
+            task(root, "two", "--task-stage-retention=0", share=s.mounts[0]) as other:
+        stages = []
+        for sidecar in s, other:
+            wait_made(sidecar)
+            stages.append(os.path.join(s.mounts[0], "tasks", os.path.basename(sidecar.root), ".stage"))
+            os.makedirs(stages[-1])
+            with open(stages[-1] + "/left", "wb") as f:
+                f.write(b"x" * 5000)
+        stage = stages[0]
+        os.symlink(s.root, stage + "/link")
+        gap, written = 0, time.monotonic()
+        with open(stage + "/growing", "wb", buffering=0) as growing:
+            def is_gone():
+                nonlocal gap, written
+                growing.write(b"x")
+                gap, written = max(gap, time.monotonic() - written), time.monotonic()
+                return not os.path.lexists(stage + "/left") and not os.path.lexists(stage + "/link")
+            wait_for(is_gone, lambda: f"what was left is there still: {os.listdir(stage)}", 60)
+        check(os.path.exists(stage + "/growing") or gap > keep_s / 2, "a file that was written to is gone")
+        check(os.path.isdir(s.root) and os.path.exists(stages[1] + "/left"), "more is gone")
+        lines = [line for line in s.log().splitlines() if "task.stage_retention" in line]
+        check("unchanged for 3" in lines[0] and stage in lines[0] and "task.stage_retention" not in other.log(), f"{lines}")
+
+
 def shown(root):
     """efsctl tasks: alive, orphaned, unknown; strange names and planted links are harmless"""
     root = root.decode()
@@ -124,4 +154,4 @@ def refused(root):
         check("error: " in text and word in text, f"{option}: {text}")
 
 
-run(told, measured, shown, refused)
+run(told, measured, left_behind, shown, refused)
