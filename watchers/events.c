@@ -72,12 +72,12 @@ static int renamed(struct tracker *t, const struct move *move, struct dir *dir, 
     if (r < 0 || !moved)
         return r;
     char buffer[CHANGE_PATH_MAX + 1];
-    const char *from = t->remote ? wd_table_path(moved, "", buffer) : NULL;
+    const char *from = wd_table_path(moved, "", buffer);
     r = wd_table_move(&t->dirs, moved, dir, name);
     if (r < 0)
         return r;
     scan_moved(t, moved);
-    remote_renamed(t, moved, from, true);
+    remote_renamed(t, moved, from, NULL);
     return 0;
 }
 

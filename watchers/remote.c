@@ -163,20 +163,26 @@ static int tell_state(struct tracker *t, const struct place *place, const struct
                          : tell_gone(t, place, record, record->flags & CHANGE_IS_DIR);
 }
 
-/* A directory above path may have been renamed since the record was written. If we know of that,
- * the news is about what lies there now. */
+/* A directory above path may have been renamed since the record was written. As far as we know of
+ * that, the news is about what lies there now. What the scan found is not told in order. */
 static int tell_moved(struct tracker *t, const char *path, const struct change *record)
 {
     char buffer[CHANGE_PATH_MAX + 1];
+    struct renames_walk walk = {
+        .path = path,
+        .teller = record->source == CHANGE_SOURCE_SCAN ? NULL : record->observer,
+        .since_ms = clock_now_ms() - RENAMED_BEHIND_MS,
+    };
     struct place there;
-    path = renames_follow(&t->renames, path, clock_now_ms() - RENAMED_BEHIND_MS, buffer);
-    if (!path)
-        return 0;
-    locate(t, path, &there);
-    if (there.verdict == SCOPE_OUT)
-        return 0;
-    look(t, &there, record, false);
-    return tell_state(t, &there, record);
+    int r = 0;
+    while (r == 0 && renames_next(&t->renames, &walk, buffer)) {
+        locate(t, buffer, &there);
+        if (there.verdict == SCOPE_OUT)
+            continue;
+        look(t, &there, record, false);
+        r = tell_state(t, &there, record);
+    }
+    return r;
 }
 
 /* Tell what lies at a path that the record names. */
@@ -206,16 +212,15 @@ static void look_behind(struct tracker *t, struct dir *dir, bool here, int64_t s
     look_behind(t, child, here, since_ms);
 }
 
-void remote_renamed(struct tracker *t, struct dir *dir, const char *from, bool here)
+void remote_renamed(struct tracker *t, struct dir *dir, const char *from, const char *maker)
 {
     char buffer[CHANGE_PATH_MAX + 1];
     const char *to = wd_table_path(dir, "", buffer);
     int64_t now_ms = clock_now_ms();
-    if (!t->remote)
-        return;
     if (from && to)
-        renames_note(&t->renames, from, to, now_ms);
-    look_behind(t, dir, here, now_ms > RENAMED_BEHIND_MS ? now_ms - RENAMED_BEHIND_MS : 0);
+        renames_note(&t->renames, from, to, maker, now_ms);
+    if (t->remote)
+        look_behind(t, dir, !maker, now_ms > RENAMED_BEHIND_MS ? now_ms - RENAMED_BEHIND_MS : 0);
 }
 
 static int move(struct tracker *t, const struct place *from, const struct place *to,
@@ -238,8 +243,22 @@ static int move(struct tracker *t, const struct place *from, const struct place 
     if (r < 0)
         return r;
     scan_moved(t, moved);
-    remote_renamed(t, moved, change->from, false);
+    remote_renamed(t, moved, change->from, change->observer);
     return 0;
+}
+
+static int tell_ends(struct tracker *t, const struct change *change)
+{
+    int r = apply_path(t, change->from, change, false);
+    return r == 0 ? apply_path(t, change->path, change, true) : r;
+}
+
+/* It shows; but it may have been made in a directory that has another name by now, and where it
+ * shows the same happened by chance. */
+static int tell_moved_ends(struct tracker *t, const struct change *change)
+{
+    int r = tell_moved(t, change->from, change);
+    return r == 0 ? tell_moved(t, change->path, change) : r;
 }
 
 static int apply_rename(struct tracker *t, const struct change *change)
@@ -254,16 +273,15 @@ static int apply_rename(struct tracker *t, const struct change *change)
         look(t, &to, change, true);
     bool shows =
         from.verdict == SCOPE_INSIDE && to.verdict == SCOPE_INSIDE && to.exists && !from.exists;
-    if (shows && !from.known && !to.known && !is_dir) {
-        tracker_tell_soon(t);
-        return pending_record_peer(&t->pending, change);
-    }
     struct dir *moved = is_dir && from.known ? wd_table_child(&t->dirs, from.dir, from.name) : NULL;
-    if (shows && from.known && to.known && is_dir == (moved != NULL) &&
-        !(moved && wd_table_is_under(to.dir, moved)))
-        return move(t, &from, &to, moved, change);
-    int r = apply_path(t, change->from, change, false);
-    return r == 0 ? apply_path(t, change->path, change, true) : r;
+    bool unknown = !from.known && !to.known && !is_dir;
+    bool known = from.known && to.known && is_dir == (moved != NULL) &&
+                 !(moved && wd_table_is_under(to.dir, moved));
+    if (!shows || (!unknown && !known))
+        return tell_ends(t, change);
+    tracker_tell_soon(t);
+    int r = unknown ? pending_record_peer(&t->pending, change) : move(t, &from, &to, moved, change);
+    return r == 0 ? tell_moved_ends(t, change) : r;
 }
 
 /* Report what lies at path, which is not a directory that is watched. */
