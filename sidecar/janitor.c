@@ -45,7 +45,7 @@ static void close_one(int *fd)
 
 bool janitor_is_elected(const struct janitor *janitor)
 {
-    return janitor->board_fd >= 0;
+    return janitor->elected;
 }
 
 bool janitor_has_dead(const struct janitor *janitor)
@@ -55,6 +55,7 @@ bool janitor_has_dead(const struct janitor *janitor)
 
 void janitor_release(struct janitor *janitor)
 {
+    janitor->elected = false;
     close_one(&janitor->dead.fd);
     close_one(&janitor->board_fd);
     close_one(&janitor->lock_fd);
@@ -76,20 +77,24 @@ static int open_lock(struct janitor *janitor)
 }
 
 /* The file stays open, so that who is not elected asks with one call a round. */
-static int get_elected(struct janitor *janitor)
+static int stand_for_election(struct janitor *janitor)
 {
     int r = janitor->lock_fd < 0 ? open_lock(janitor) : 0;
     if (r == 0)
         r = ofd_lock(janitor->lock_fd, F_WRLCK, 0, 0);
-    if (r == 0)
-        r = board_open(janitor->state_fd, janitor->on_nfs, &janitor->board_fd);
     if (r < 0)
-        return r;
-    memset(janitor->free_ms, 0, sizeof(janitor->free_ms));
+        return r == -EAGAIN ? 0 : r;
+    janitor->elected = true;
     janitor->n_journals = 0;
     janitor->swept_ms = 0;
-    janitor->board_ctime = (struct statx_timestamp){0};
     return 0;
+}
+
+static int open_board(struct janitor *janitor)
+{
+    memset(janitor->free_ms, 0, sizeof(janitor->free_ms));
+    janitor->board_ctime = (struct statx_timestamp){0};
+    return board_open(janitor->state_fd, janitor->on_nfs, &janitor->board_fd);
 }
 
 /* efs-watch asks the server for the same attributes all the time, so they are fresh. */
@@ -131,6 +136,7 @@ static int is_over(struct janitor *janitor, unsigned i)
 {
     const struct slot *slot = &janitor->slots[i];
     int64_t asked_ms = clock_now_ms();
+    janitor->asked++;
     int r = ofd_query(janitor->board_fd, F_WRLCK, (off_t)i * BOARD_SLOT_BYTES, BOARD_SLOT_BYTES);
     if (r == -EAGAIN) {
         janitor->free_ms[i] = 0;
@@ -201,26 +207,55 @@ static bool is_member(const struct janitor *janitor, unsigned i)
     return i != janitor->own_slot && janitor->slots[i].state == SLOT_JOINED;
 }
 
-/* Those in doubt first, then a few of the others in turn: an idle domain costs the same, however
- * many members it has. */
-static int find_dead(struct janitor *janitor)
+static int look_at_doubtful(struct janitor *janitor)
 {
     int r = 0;
     for (unsigned i = 0; r == 0 && i < BOARD_SLOTS && janitor->dead.fd < 0; i++)
         if (is_member(janitor, i) && janitor->free_ms[i] != 0)
             r = look_at(janitor, i);
+    return r;
+}
+
+/* The next member on the board, and past those that are free, to one that lives: that one looks at
+ * those behind it. *ret_alive is its slot. */
+static int look_at_next(struct janitor *janitor, unsigned *ret_alive)
+{
+    int r = 0;
     unsigned asked = 0;
-    for (unsigned n = 0; n < BOARD_SLOTS && asked < JANITOR_ASKS; n++) {
-        unsigned i = janitor->next_slot;
-        if (r < 0 || janitor->dead.fd >= 0)
+    for (unsigned n = 1; n < BOARD_SLOTS && r == 0 && asked < JANITOR_ASKS; n++) {
+        unsigned i = (janitor->own_slot + n) % BOARD_SLOTS;
+        if (janitor->dead.fd >= 0)
             break;
-        janitor->next_slot = (i + 1) % BOARD_SLOTS;
         if (!is_member(janitor, i) || janitor->free_ms[i] != 0)
             continue;
         asked++;
         r = look_at(janitor, i);
+        if (r == 0 && janitor->free_ms[i] == 0 && janitor->dead.fd < 0) {
+            *ret_alive = i;
+            break;
+        }
     }
     return r;
+}
+
+static int look_at_one_in_turn(struct janitor *janitor, unsigned but)
+{
+    for (unsigned n = 0; n < BOARD_SLOTS && janitor->dead.fd < 0; n++) {
+        unsigned i = janitor->next_slot;
+        janitor->next_slot = (i + 1) % BOARD_SLOTS;
+        if (i != but && is_member(janitor, i) && janitor->free_ms[i] == 0)
+            return look_at(janitor, i);
+    }
+    return 0;
+}
+
+static int find_dead(struct janitor *janitor)
+{
+    unsigned alive = BOARD_SLOTS;
+    int r = look_at_doubtful(janitor);
+    if (r == 0)
+        r = look_at_next(janitor, &alive);
+    return r == 0 && janitor->elected ? look_at_one_in_turn(janitor, alive) : r;
 }
 
 /* The peers know what they have to. Its file first: whoever takes the slot writes its own. */
@@ -332,7 +367,9 @@ static int sweep_journals(struct janitor *janitor)
 
 static int clear_up(struct janitor *janitor)
 {
-    int r = janitor->board_fd < 0 ? get_elected(janitor) : 0;
+    int r = janitor->elected ? 0 : stand_for_election(janitor);
+    if (r == 0 && janitor->board_fd < 0)
+        r = open_board(janitor);
     if (r == 0 && janitor->dead.fd >= 0 && janitor->told)
         r = bury(janitor);
     close_one(&janitor->dead.fd);
@@ -341,7 +378,7 @@ static int clear_up(struct janitor *janitor)
         r = read_board(janitor);
     if (r == 0)
         r = find_dead(janitor);
-    return r == 0 ? sweep_journals(janitor) : r;
+    return r == 0 && janitor->elected ? sweep_journals(janitor) : r;
 }
 
 int janitor_round(struct janitor *janitor, struct error *err)
@@ -353,8 +390,8 @@ int janitor_round(struct janitor *janitor, struct error *err)
     if (r < 0)
         return r;
     r = clear_up(janitor);
-    if (r == 0 || (r == -EAGAIN && janitor->board_fd < 0))
-        return r;
+    if (r == 0)
+        return 0;
     janitor_release(janitor);
     return error_set_errno(err, -r, "the state directory of %s cannot be cleared up",
                            janitor->place->path);

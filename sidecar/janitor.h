@@ -10,19 +10,20 @@
  *     }
  *     janitor_release(&janitor);
  *
- * One member per domain does it, elected by the lock of LAYOUT_JANITOR. A slot whose owner did not
- * leave and whose lock is free is watched for its fence_ms, on one's own clock; then it is locked
- * on a descriptor of its own, so a member that comes back takes another. It stays joined until the
- * peers know, so a janitor that dies meanwhile loses nothing. A server that does not answer tells
- * nothing, and nothing is done.
+ * A slot whose owner did not leave and whose lock is free is watched for its fence_ms, on one's own
+ * clock; then it is locked on a descriptor of its own, so a member that comes back takes another,
+ * and of several who see it one gets it. It stays joined until the peers know, so a member that
+ * dies meanwhile loses nothing. A server that does not answer tells nothing, and nothing is done.
  *
- * Journals of epochs that are over go when they have been seen for retention_ms.
+ * Each member asks once a minute about the lock of the next member on the board, and past those
+ * that are free to the first that is held. So a death is noticed within a minute and told fence_ms
+ * later, and nobody's questions grow with the number of members. One member per domain is elected,
+ * by the lock of LAYOUT_JANITOR: it asks about one more in turn, whatever the others do, and
+ * removes journals of epochs that are over when they have been seen for retention_ms.
  *
- * An idle board costs a round nothing but the questions for a few of its locks: it is read when its
- * attributes moved. Of many members each has its turn every so many rounds, so the cost does not
- * grow with them; the time until a death is noticed does (50 members: seven minutes at most). Every
- * function but init and has_dead may hang with the mount: for one worker at a time. Errors: -errno
- * and words; the next round begins anew.
+ * An idle board costs a round nothing but these questions: it is read when its attributes moved.
+ * Every function but init and has_dead may hang with the mount: for one worker at a time. Errors:
+ * -errno and words; the next round begins anew.
  */
 #ifndef SIDECAR_JANITOR_H
 #define SIDECAR_JANITOR_H
@@ -38,7 +39,7 @@ enum {
     JANITOR_INTERVAL_MS = 60 * 1000,
     JANITOR_JOURNALS = 512, /* that are waited for at once */
     JANITOR_UNLINKS = 64,   /* in a round */
-    JANITOR_ASKS = 8,       /* for locks of slots that nothing is wrong with, in a round */
+    JANITOR_ASKS = 8,       /* about members that nobody was in doubt about, in a round */
     JANITOR_TASK_MAX = 256,
 };
 
@@ -62,9 +63,10 @@ struct janitor {
     bool on_nfs;       /* what the state lies on: to be set before a round */
     int64_t retention_ms;
 
-    int state_fd;     /* kept, as all of them are: a round costs what it asks */
-    int lock_fd;      /* the lock's file; -1: not opened yet */
-    int board_fd;     /* -1: not elected */
+    int state_fd; /* kept, as all of them are: a round costs what it asks */
+    int lock_fd;  /* the lock's file; -1: not opened yet */
+    bool elected;
+    int board_fd;     /* -1: not opened yet */
     int64_t due_ms;   /* the next round */
     int64_t swept_ms; /* when the journals were last looked at */
     struct statx_timestamp board_mtime, board_ctime;
@@ -73,7 +75,8 @@ struct janitor {
     int64_t
         free_ms[BOARD_SLOTS]; /* since when a joined slot has been seen unlocked; 0: it is not */
     uint32_t epochs[BOARD_SLOTS]; /* whose */
-    unsigned next_slot;           /* whose turn it is to be asked for */
+    unsigned next_slot;           /* whose turn it is to be asked about, when elected */
+    unsigned asked;               /* questions about locks, so far */
     size_t n_journals;
     struct janitor_journal journals[JANITOR_JOURNALS];
     struct janitor_dead dead;
@@ -84,7 +87,7 @@ struct janitor {
 void janitor_init(struct janitor *janitor, const struct place *place, int64_t retention_ms);
 
 /* At most one slot is taken in a round, and given back in the next: as left if the peers were told,
- * else as it was. -EAGAIN: another member is the janitor. */
+ * else as it was. */
 int janitor_round(struct janitor *janitor, struct error *err);
 bool janitor_is_elected(const struct janitor *janitor);
 bool janitor_has_dead(const struct janitor *janitor);

@@ -211,9 +211,11 @@ static void test_one_janitor(void **state)
     struct error err;
     turn();
     janitor_init(&other, &place, RETENTION_MS);
-    assert_int_equal(janitor_round(&other, &err), -EAGAIN);
+    assert_int_equal(janitor_round(&other, &err), 0);
+    assert_true(janitor_is_elected(&janitor) && !janitor_is_elected(&other));
     janitor_release(&janitor);
     assert_int_equal(janitor_round(&other, &err), 0);
+    assert_true(janitor_is_elected(&other) && !janitor_is_elected(&janitor));
     janitor_release(&other);
 }
 
@@ -251,29 +253,113 @@ static void test_journals(void **state)
     close(alive);
 }
 
-/* A few in each round: who died is found all the same, after as many rounds as that takes. */
-static void test_many_members(void **state)
+enum { MEMBERS = 50, FIRST = 100 };
+
+static int alive[MEMBERS];
+
+/* These slots, all of members that live. */
+static void join_many(unsigned own)
 {
-    enum { MEMBERS = 3 * JANITOR_ASKS, FIRST = 100 };
-    int alive[MEMBERS];
     for (unsigned i = 0; i < MEMBERS; i++) {
         write_slot(FIRST + i, SLOT_JOINED, 1);
-        alive[i] = hold(FIRST + i);
+        alive[i] = FIRST + i == own ? -1 : hold(FIRST + i);
     }
-    unsigned last = FIRST + MEMBERS - 1;
-    close(alive[MEMBERS - 1]);
-    for (int rounds = 0; rounds < 2; rounds++) {
+    janitor.own_slot = own;
+}
+
+static void die(unsigned slot)
+{
+    close(alive[slot - FIRST]);
+    alive[slot - FIRST] = -1;
+}
+
+static void end_many(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++)
+        if (alive[i] >= 0)
+            close(alive[i]);
+}
+
+/* Who is elected asks two questions in a round, however many members there are: the next one's
+ * death is seen in the first, and that of any other when its turn comes. */
+static void test_elected_of_many(void **state)
+{
+    join_many(FIRST + MEMBERS - 1); /* the next one is the first again */
+    for (unsigned i = 1; i <= 10; i++) {
         turn();
-        assert_int_equal(janitor.free_ms[last], 0); /* its turn has not come */
+        assert_int_equal(janitor.asked, 2 * i);
+    }
+    die(FIRST);
+    turn();
+    assert_int_not_equal(janitor.free_ms[FIRST], 0);
+    unsigned far = FIRST + MEMBERS / 2;
+    die(far);
+    for (unsigned i = 0; i < MEMBERS && janitor.free_ms[far] == 0; i++)
+        turn();
+    assert_int_not_equal(janitor.free_ms[far], 0);
+    end_many();
+}
+
+/* Who is not elected asks one, about the next member, and goes on behind those that are free. */
+static void test_the_next_one(void **state)
+{
+    struct janitor elected;
+    struct error err;
+    janitor_init(&elected, &place, RETENTION_MS);
+    elected.own_slot = OWN;
+    assert_int_equal(janitor_round(&elected, &err), 0);
+    unsigned own = FIRST + 10;
+    join_many(own);
+    for (unsigned i = 1; i <= 10; i++) {
+        turn();
+        assert_int_equal(janitor.asked, i);
+    }
+    die(own + 1);
+    die(own + 2);
+    die(own + 4); /* the business of the one before it */
+    turn();
+    assert_int_equal(janitor.asked, 13);
+    assert_true(janitor.free_ms[own + 1] && janitor.free_ms[own + 2]);
+    assert_false(janitor.free_ms[own + 3] || janitor.free_ms[own + 4]);
+    clock_fake_advance(FENCE_MS);
+    for (unsigned i = 1; i <= 2; i++) {
+        turn();
+        assert_true(janitor_has_dead(&janitor));
+        assert_int_equal(janitor.dead.slot, own + i);
+        janitor.told = true;
     }
     turn();
-    assert_int_not_equal(janitor.free_ms[last], 0);
-    clock_fake_advance(FENCE_MS);
-    turn(); /* who is in doubt does not wait for a turn */
+    assert_false(janitor_has_dead(&janitor));
+    assert_int_equal(slot_now(own + 1).state, SLOT_LEFT);
+    assert_int_equal(slot_now(own + 2).state, SLOT_LEFT);
+    assert_int_equal(slot_now(own + 4).state, SLOT_JOINED);
+    assert_false(janitor_is_elected(&janitor));
+    end_many();
+    janitor_release(&elected);
+}
+
+/* Two see the same death: one of them tells it. */
+static void test_seen_by_two(void **state)
+{
+    struct janitor other;
+    struct error err;
+    write_slot(3, SLOT_JOINED, 7);
+    janitor_init(&other, &place, RETENTION_MS);
+    other.own_slot = OWN + 1;
+    for (int i = 0; i < 2; i++) {
+        turn();
+        assert_int_equal(janitor_round(&other, &err), 0);
+        clock_fake_advance(FENCE_MS);
+    }
     assert_true(janitor_has_dead(&janitor));
-    assert_int_equal(janitor.dead.slot, last);
-    for (unsigned i = 0; i + 1 < MEMBERS; i++)
-        close(alive[i]);
+    assert_false(janitor_has_dead(&other));
+    janitor.told = true;
+    turn();
+    assert_int_equal(slot_now(3).state, SLOT_LEFT);
+    assert_int_equal(janitor_round(&other, &err), 0);
+    assert_false(janitor_has_dead(&other));
+    assert_int_equal(other.buried, 0);
+    janitor_release(&other);
 }
 
 int main(void)
@@ -285,7 +371,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_janitor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_journals, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many_members, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_elected_of_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_next_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_seen_by_two, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
