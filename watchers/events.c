@@ -77,8 +77,7 @@ static int renamed(struct tracker *t, const struct move *move, struct dir *dir, 
     if (r < 0)
         return r;
     scan_moved(t, moved);
-    remote_renamed(t, moved, from, NULL);
-    return 0;
+    return remote_renamed(t, moved, from, NULL);
 }
 
 /* Two names changed places in one step (RENAME_EXCHANGE): that is told as a rename and its reverse,

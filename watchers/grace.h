@@ -41,6 +41,12 @@ bool grace_found(struct grace *grace, const struct change *change, int64_t due_m
  * may not watch yet, so only we can tell: it is looked at again when it is due. */
 void grace_gone(struct grace *grace, const char *path, bool is_dir, int64_t due_ms);
 
+/* A directory has another path now. */
+static inline int grace_renamed(struct grace *grace, const char *from, const char *to)
+{
+    return findings_rename(&grace->found, from, to);
+}
+
 static inline struct finding *grace_due(const struct grace *grace, int64_t now_ms)
 {
     return findings_due(&grace->found, now_ms);

@@ -212,15 +212,17 @@ static void look_behind(struct tracker *t, struct dir *dir, bool here, int64_t s
     look_behind(t, child, here, since_ms);
 }
 
-void remote_renamed(struct tracker *t, struct dir *dir, const char *from, const char *maker)
+int remote_renamed(struct tracker *t, struct dir *dir, const char *from, const char *maker)
 {
     char buffer[CHANGE_PATH_MAX + 1];
     const char *to = wd_table_path(dir, "", buffer);
     int64_t now_ms = clock_now_ms();
-    if (from && to)
-        renames_note(&t->renames, from, to, maker, now_ms);
     if (t->remote)
         look_behind(t, dir, !maker, now_ms > RENAMED_BEHIND_MS ? now_ms - RENAMED_BEHIND_MS : 0);
+    if (!from || !to)
+        return 0;
+    renames_note(&t->renames, from, to, maker, now_ms);
+    return grace_renamed(&t->grace, from, to);
 }
 
 static int move(struct tracker *t, const struct place *from, const struct place *to,
@@ -243,8 +245,7 @@ static int move(struct tracker *t, const struct place *from, const struct place 
     if (r < 0)
         return r;
     scan_moved(t, moved);
-    remote_renamed(t, moved, change->from, change->observer);
-    return 0;
+    return remote_renamed(t, moved, change->from, change->observer);
 }
 
 static int tell_ends(struct tracker *t, const struct change *change)

@@ -29,6 +29,6 @@ int remote_found(struct tracker *tracker, int64_t now_ms);
 
 /* dir, which had the path `from`, has another place in the table now. maker: the member that moved
  * it; NULL: an application on this host. */
-void remote_renamed(struct tracker *tracker, struct dir *dir, const char *from, const char *maker);
+int remote_renamed(struct tracker *tracker, struct dir *dir, const char *from, const char *maker);
 
 #endif

@@ -31,8 +31,7 @@ void renames_note(struct renames *r, const char *from, const char *to, const cha
     r->next = (r->next + 1) % RENAMES_MAX;
 }
 
-/* What follows dir in path, "" or "/..."; NULL: path is not beneath it. */
-static const char *rest_of(const char *path, const char *dir)
+const char *renames_rest(const char *path, const char *dir)
 {
     size_t n = strlen(dir);
     return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0') ? path + n : NULL;
@@ -48,7 +47,7 @@ static const struct rename_noted *nth(const struct renames *r, unsigned newer)
 static bool take_along(const struct rename_noted *noted, char buffer[CHANGE_PATH_MAX + 1])
 {
     char next[CHANGE_PATH_MAX + 1];
-    const char *rest = noted->from ? rest_of(buffer, noted->from) : NULL;
+    const char *rest = noted->from ? renames_rest(buffer, noted->from) : NULL;
     if (!rest || snprintf(next, sizeof(next), "%s%s", noted->to, rest) > CHANGE_PATH_MAX)
         return false;
     memcpy(buffer, next, sizeof(next));

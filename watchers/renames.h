@@ -43,6 +43,9 @@ void renames_note(struct renames *renames, const char *from, const char *to, con
 /* The next path that path may have now, the newest rename first; buffer holds the one before. */
 const char *renames_next(const struct renames *renames, struct renames_walk *walk,
                          char buffer[CHANGE_PATH_MAX + 1]);
+/* What follows dir in path, "" or "/..."; NULL: path is neither dir nor beneath it. */
+const char *renames_rest(const char *path, const char *dir);
+
 void renames_release(struct renames *renames);
 
 #endif

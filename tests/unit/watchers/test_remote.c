@@ -243,6 +243,18 @@ static void test_overtaken_by_a_rename(void **state)
     assert_null(strstr(told, "delete"));
 }
 
+/* What is to be looked at again is looked at where it lies by then. */
+static void test_found_below_a_renamed_directory(void **state)
+{
+    grace_gone(&tracker.grace, "d/gone", false, 0);
+    grace_gone(&tracker.grace, "d/twice", false, 0);
+    grace_gone(&tracker.grace, "e/twice", false, 0);
+    grace_gone(&tracker.grace, "dd/elsewhere", false, 0);
+    assert_int_equal(rename("d", "e"), 0);
+    assert_told("own rename e<d, own delete e/gone, own delete e/twice, ");
+    assert_int_equal(tracker.grace.found.count, 0);
+}
+
 /* The old directory of a name has moved, and there is another one of that name. */
 static void test_name_in_use_again(void **state)
 {
@@ -419,6 +431,7 @@ int main(void)
         TEST(test_overtaken_by_a_rename),
         TEST(test_overtaken_by_the_later_rename),
         TEST(test_overtaken_rename_seems_to_show),
+        TEST(test_found_below_a_renamed_directory),
         TEST(test_name_in_use_again),
         TEST(test_directory_removed),
         TEST(test_directory_made_again_here),
