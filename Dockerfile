@@ -24,16 +24,21 @@ RUN make -C /src -j"$(nproc)" BUILD=/build VERSION=$VERSION PREFIX=/usr DESTDIR=
  && install -m 644 /src/image/NOTICE /image/usr/share/doc/efs-sidecar \
  && /src/image/packages /image /src >/packages
 
-# An empty volume takes over owner and mode of the directory in the image, so whoever gate and sidecar run as can write to
-# those of the task, and the app, whoever it runs as, finds the socket, efsctl and the cache. Not sticky: then the kernel would
-# not let the app follow the sidecar's links. The app gets the first two read-only.
+# An empty volume takes over owner, mode and content of the directory in the image: whoever gate and sidecar run as can write
+# to those of the task, and no other user can replace what they made there. In a sticky directory the kernel lets others follow
+# only links of its owner: the one in the run directory is, and leads to the sidecar's. The app gets the first two read-only.
 FROM $BASE AS runtime
 COPY --from=build /packages /usr/share/efs-sidecar/packages
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y --no-install-recommends </usr/share/efs-sidecar/packages \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/log/apt /var/log/*.log \
- && install -d -m 0777 /run/efs-sidecar /opt/efs-sidecar /var/cache/efs-sidecar
+ && install -d -m 1777 /opt/efs-sidecar /var/cache/efs-sidecar
+ARG UID=1000
+ARG GID=1000
+RUN install -d -m 1777 -o $UID -g $GID /run/efs-sidecar \
+ && ln -s mounts/.task /run/efs-sidecar/task \
+ && chown -h $UID:$GID /run/efs-sidecar/task
 
 FROM build AS sbom
 COPY --from=runtime /var/lib/dpkg /dpkg

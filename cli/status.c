@@ -158,6 +158,12 @@ void status_print(const json_t *status, FILE *out)
     json_array_foreach(json_object_get(status, "conditions"), i, entry) print_condition(entry, out);
     json_t *mounts = json_object_get(status, "mounts");
     json_array_foreach(mounts, i, entry) print_mount(entry, json_array_size(mounts) > 1, out);
+    const json_t *run_dir = json_object_get(status, "run_dir");
+    if (json_is_false(json_object_get(run_dir, "protected"))) {
+        fputs("\nEvery user of the task may replace the socket and the links in ", out);
+        text_put(out, field_text(run_dir, "path"));
+        fputs(": set its sticky bit (chmod 1777)\n", out);
+    }
     long long logs = field_integer(status, "logs_dropped");
     long long metrics = field_integer(status, "metrics_dropped");
     if (logs > 0 || metrics > 0)

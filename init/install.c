@@ -12,6 +12,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/fs.h"
+#include "lib/own_dir.h"
 
 /* Where it is relative to this program: installed, or in a build folder. */
 static const struct tool {
@@ -105,6 +106,11 @@ int install_tools(const char *directory, char *ret_what, size_t size, struct err
                          length ? ", " : "", directory, tool->name, (long long)bytes);
         length += (size_t)n;
     }
+    if (own_dir_protect(dir) != 0)
+        snprintf(what + length, sizeof(what) - length,
+                 "; every user of this task may replace them: give %.100s the sticky bit (chmod "
+                 "1777)",
+                 directory);
     snprintf(ret_what, size, "%s", what);
     return 0;
 }

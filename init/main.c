@@ -19,6 +19,7 @@
 #include "lib/fs.h"
 #include "lib/harden.h"
 #include "lib/json.h"
+#include "lib/own_dir.h"
 #include "lib/settings.h"
 
 #define READY_FILE "ready.json"
@@ -90,6 +91,7 @@ static int write_ready_file(const char *run_dir, const char *text)
     _cleanup_close_ int dir = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return -errno;
+    (void)own_dir_protect(dir);
     return fs_write_atomic(dir, READY_FILE, text, strlen(text), 0644);
 }
 

@@ -42,7 +42,7 @@ static bool mark_on_device(struct shim_view *view, uint64_t dev, struct where *w
     const struct shim_mount *below = NULL; /* the innermost that the words name */
     struct shim_mapping *counted = NULL;   /* it has that; else the first one that is marked */
     for (int i = 0; i < view->n; i++) {
-        struct shim_mapping *mapping = view_map(&view->mounts[i], true);
+        struct shim_mapping *mapping = view_map(view, &view->mounts[i], true);
         if (!mapping || mapping->dev != dev)
             continue;
         if (length > 0 && where_below(where, &view->mounts[i], length)) {
@@ -64,7 +64,7 @@ static bool mark_on_device(struct shim_view *view, uint64_t dev, struct where *w
 static bool has_device(struct shim_view *view, uint64_t dev)
 {
     for (int i = 0; i < view->n; i++) {
-        struct shim_mapping *mapping = view_map(&view->mounts[i], true);
+        struct shim_mapping *mapping = view_map(view, &view->mounts[i], true);
         if (mapping && mapping->dev == dev)
             return true;
     }

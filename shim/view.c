@@ -59,6 +59,34 @@ static char *append(char *to, const char *text, size_t length)
     return to + length;
 }
 
+/* Can nobody but this owner change what is under this name of the cache? In a sticky directory
+ * that goes for what he made there. */
+static bool is_kept(const char *dir, const char *name, size_t length, uid_t owner)
+{
+    char path[FILE_PATH_MAX], *end = append(path, cache_dir, strlen(cache_dir));
+    struct sys_stat st;
+    end = append(end, dir, strlen(dir));
+    end = append(end, name, length);
+    *end = '\0';
+    return sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st) == 0 && S_ISDIR(st.mode) &&
+           st.uid == owner && (st.mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static bool is_kept_as_a_whole(uid_t owner)
+{
+    struct sys_stat st;
+    return sys_statx(AT_FDCWD, cache_dir, 0, &st) == 0 &&
+           ((st.mode & (S_IWGRP | S_IWOTH)) == 0 || (st.mode & S_ISVTX) != 0) &&
+           is_kept("/" CACHE_CONTROL, "", 0, owner) &&
+           is_kept("/" CACHE_VALIDATE_DIR, "", 0, owner);
+}
+
+static bool is_mount_kept(const struct shim_mount *mount, uid_t owner)
+{
+    return is_kept("/", mount->is.name, mount->is.name_length, owner) &&
+           is_kept("/" CACHE_VALIDATE_DIR "/", mount->is.name, mount->is.name_length, owner);
+}
+
 static int open_control(const char *name, size_t length, const char *suffix, int flags)
 {
     char path[FILE_PATH_MAX], *end = append(path, cache_dir, strlen(cache_dir));
@@ -82,7 +110,7 @@ static bool read_mounts(struct shim_view *view)
                          ? sys_read(fd, view->text, sizeof(view->text))
                          : -1;
     sys_close(fd);
-    if (length <= 0)
+    if (length <= 0 || !is_kept_as_a_whole(st.uid))
         return false;
     view->dev = st.dev;
     view->owner = st.uid;
@@ -201,12 +229,14 @@ static struct shim_mapping *map_files(const struct shim_mount *mount, int map_fd
     return mapping;
 }
 
-struct shim_mapping *view_map(struct shim_mount *mount, bool at_once)
+struct shim_mapping *view_map(const struct shim_view *view, struct shim_mount *mount, bool at_once)
 {
     struct shim_mapping *mapping = cache_load_acquire(&mount->mapping), *none = NULL;
     size_t map_at = 0, bytes = 0;
     if (mapping || (!at_once && !take_turn(&mount->retry_ms)))
         return mapping;
+    if (!is_mount_kept(mount, view->owner))
+        return NULL;
     int fd = open_control(mount->is.name, mount->is.name_length, MAP_SUFFIX, O_RDONLY);
     if (fd < 0)
         return NULL;

@@ -3,13 +3,16 @@
  *
  *     view_configure(off, dir);                         // once, from the constructor
  *     struct shim_view *view = view_get(false);         // NULL: there is no cache now
- *     struct shim_mapping *mapping = view_map(&view->mounts[i], false);
+ *     struct shim_mapping *mapping = view_map(view, &view->mounts[i], false);
  *     ...
  *     view_retire(view);                                // a look said CACHE_RETIRED
  *
  * Where there is nothing yet, one caller a second looks again and all others go on without a cache.
  * `at_once` looks in any case: for who has to leave a mark. What has been mapped stays mapped, as
  * another thread may be reading it; after VIEW_LOADS_MAX sidecars this process does without.
+ *
+ * Only a cache that one user made is believed, where nobody else can put something else in its
+ * place: by the owners and modes of its directories, once.
  *
  * Threads, signals, vfork: all safe; nothing is locked, whoever comes second to publish lets go of
  * his own. The mount itself is not touched before view_is_its_mount(), which may hang as any call
@@ -52,7 +55,7 @@ struct shim_view {
 void view_configure(const char *dir);
 const char *view_dir(void);
 struct shim_view *view_get(bool at_once);
-struct shim_mapping *view_map(struct shim_mount *mount, bool at_once);
+struct shim_mapping *view_map(const struct shim_view *view, struct shim_mount *mount, bool at_once);
 bool view_is_its_mount(const struct shim_mount *mount, struct shim_mapping *mapping);
 void view_retire(struct shim_view *view);
 

@@ -85,7 +85,7 @@ bool where_named(struct shim_view *view, int dir_fd, const char *path, bool at_o
     struct shim_mount *mount = length ? find_mount(view, ret_where->text, length) : NULL;
     if (!mount || !where_below(ret_where, mount, length))
         return false;
-    ret_where->mapping = view_map(mount, at_once);
+    ret_where->mapping = view_map(view, mount, at_once);
     return ret_where->mapping != NULL;
 }
 

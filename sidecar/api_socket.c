@@ -44,12 +44,13 @@ static int clear_path(const struct sockaddr_un *address, struct error *err)
     if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
         errno != ECONNREFUSED)
         return error_set(err, EADDRINUSE,
-                         "api.socket: \"%s\" is in use by another process; is a second sidecar "
-                         "running with the same run_dir?",
-                         path);
+                         "api.socket: \"%s\" of uid %u is in use by another process; is a second "
+                         "sidecar running with the same run_dir?",
+                         path, (unsigned)st.st_uid);
     if (unlink(path) < 0 && errno != ENOENT)
-        return error_set_errno(err, errno, "api.socket: the stale socket \"%s\" cannot be removed",
-                               path);
+        return error_set_errno(err, errno,
+                               "api.socket: the stale socket \"%s\" of uid %u cannot be removed",
+                               path, (unsigned)st.st_uid);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "sidecar/health.h"
 #include "sidecar/metrics.h"
 #include "sidecar/mounts.h"
+#include "sidecar/run_dir.h"
 
 /* Who asks for it (cache.ready_waits) is not told "ok" before what is pinned is there. */
 static const char *status_of(const struct api_sources *from)
@@ -169,12 +170,14 @@ json_t *api_status_json(const struct api_sources *from)
         mounts_status(from->mounts, i, &status);
         json_array_append_new(mounts, mount_json(&status));
     }
-    return json_pack("{s:s, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:I, s:I}", "version",
+    return json_pack("{s:s, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:I, s:I, s:{s:o, s:b}}", "version",
                      EFS_SIDECAR_VERSION, "profile", profile_names[settings->profile], "task",
                      json_string_lossy(settings->task_name), "pid", (json_int_t)getpid(), "started",
                      clock_format(from->health->started_wall_ms, started), "uptime_ms",
                      (json_int_t)(clock_now_ms() - from->health->started_ms), "conditions",
                      conditions_to_json(&from->health->conditions), "mounts", mounts,
                      "logs_dropped", (json_int_t)log_dropped(), "metrics_dropped",
-                     (json_int_t)metrics_dropped(from->metrics));
+                     (json_int_t)metrics_dropped(from->metrics), "run_dir", "path",
+                     json_string_lossy(settings->run_dir), "protected",
+                     (int)run_dir_protect(settings));
 }

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/fs.h"
 #include "lib/ofd.h"
+#include "lib/own_dir.h"
 #include "lib/test_hook.h"
 #include "shim/cache_layout.h"
 
@@ -50,14 +51,19 @@ static int make_cache_dir(const char *path, int *ret_fd, struct error *err)
                                "cache.dir: %s cannot be made. Mount a volume of the task there "
                                "that this container's user (uid %u) may write",
                                path, (unsigned)geteuid());
-    if (fs_is_nfs(path)) {
-        close(fd);
+    _cleanup_close_ int dir_fd = fd;
+    if (fs_is_nfs(path))
         return error_set(err, EINVAL,
                          "cache.dir: %s lies on NFS, where copies would be no faster. Mount a "
                          "volume of the task there",
                          path);
-    }
-    *ret_fd = fd;
+    if (own_dir_protect(fd) != 0)
+        return error_set(err, EPERM,
+                         "cache.dir: every user of this task may replace what is in %s, so nobody "
+                         "could believe a copy. Give the directory to uid %u, or set its sticky "
+                         "bit: chmod 1777",
+                         path, (unsigned)geteuid());
+    *ret_fd = take_fd(&dir_fd);
     return 0;
 }
 
@@ -97,7 +103,7 @@ static int make_new(struct cache_store *store, const char *parent, mode_t mode, 
     char path[CACHE_NAME_MAX + 16];
     snprintf(path, sizeof(path), "%s%s", parent, store->name);
     int r = put_aside(store, store->dir_fd, path);
-    return r == 0 ? fs_mkdir_beneath(store->dir_fd, path, mode, ret_fd) : r;
+    return r == 0 ? own_dir_make(store->dir_fd, path, mode, ret_fd, NULL) : r;
 }
 
 bool cache_store_is_own_dir(const struct stat *st)
@@ -119,21 +125,31 @@ static int open_paths(struct cache_store *store)
     return make_new(store, "", DIR_MODE, fd);
 }
 
-static int open_dirs(struct cache_store *store)
+static int open_trees(struct cache_store *store)
 {
-    _cleanup_close_ int validate_fd = -1, tmp_fd = -1;
-    int r = fs_mkdir_beneath(store->dir_fd, OLD_DIR, PRIVATE_MODE, &store->old_fd);
-    if (r == 0)
-        r = fs_mkdir_beneath(store->dir_fd, CACHE_VALIDATE_DIR, DIR_MODE, &validate_fd);
-    if (r == 0)
-        r = fs_mkdir_beneath(store->dir_fd, TMP_DIR, PRIVATE_MODE, &tmp_fd);
-    if (r == 0)
-        r = make_new(store, TMP_DIR "/", PRIVATE_MODE, &store->tmp_fd);
+    int r = make_new(store, TMP_DIR "/", PRIVATE_MODE, &store->tmp_fd);
     if (r == 0)
         r = open_paths(store);
     if (r == 0)
         r = make_new(store, CACHE_VALIDATE_DIR "/", DIR_MODE,
                      &store->tree_fds[CACHE_TREE_VALIDATE]);
+    return r;
+}
+
+/* Those that the mounts share. */
+static int open_dirs(struct cache_store *store, struct error *err)
+{
+    _cleanup_close_ int validate_fd = -1, tmp_fd = -1;
+    int at_fd = store->dir_fd;
+    int r = own_dir_make(at_fd, CACHE_CONTROL, DIR_MODE, &store->control_fd, err);
+    if (r == 0)
+        r = own_dir_make(at_fd, OLD_DIR, PRIVATE_MODE, &store->old_fd, err);
+    if (r == 0)
+        r = own_dir_make(at_fd, CACHE_VALIDATE_DIR, DIR_MODE, &validate_fd, err);
+    if (r == 0)
+        r = own_dir_make(at_fd, TMP_DIR, PRIVATE_MODE, &tmp_fd, err);
+    if (r < 0)
+        error_prefix(err, "cache.dir: in %s", store->settings->cache_dir);
     return r;
 }
 
@@ -143,15 +159,17 @@ static int open_all(struct cache_store *store, struct error *err)
     int r = make_cache_dir(dir, &store->dir_fd, err);
     if (r < 0)
         return r;
-    r = fs_mkdir_beneath(store->dir_fd, CACHE_CONTROL, DIR_MODE, &store->control_fd);
-    if (r < 0)
-        return error_set_errno(err, -r, "cache.dir: %s/" CACHE_CONTROL " cannot be made", dir);
-    r = lock(store, err);
+    r = open_dirs(store, err);
+    if (r == 0)
+        r = lock(store, err);
     if (r < 0)
         return r;
-    r = open_dirs(store);
+    r = open_trees(store);
     if (r < 0)
-        return error_set_errno(err, -r, "cache.dir: the directories in %s cannot be made", dir);
+        return error_set_errno(err, -r,
+                               "cache.dir: what is in %s cannot be replaced; remove what another "
+                               "user has made there",
+                               dir);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/fs.h"
+#include "lib/own_dir.h"
 #include "lib/test_hook.h"
 #include "shim/cache_layout.h"
 #include "sidecar/cache_store.h"
@@ -84,9 +85,9 @@ int cache_versions_new(struct cache_store *store, const char *name,
     snprintf(versions->name, sizeof(versions->name), "%s", name);
     snprintf(path, sizeof(path), CACHE_VERSIONS "/%s", versions->name);
     int dir_fd = cache_store_dir(store);
-    int r = fs_mkdir_beneath(dir_fd, path, DIR_MODE, &versions->all_fd);
+    int r = own_dir_make(dir_fd, path, DIR_MODE, &versions->all_fd, NULL);
     if (r == 0)
-        r = fs_mkdir_beneath(dir_fd, CACHE_CURRENT, DIR_MODE, &versions->current_fd);
+        r = own_dir_make(dir_fd, CACHE_CURRENT, DIR_MODE, &versions->current_fd, NULL);
     if (r < 0) {
         cache_versions_free(versions);
         return r;

@@ -151,6 +151,12 @@ static int open_parts(struct daemon *d, struct error *err)
     int r = open_loop(d, err);
     if (r == 0)
         r = run_dir_open(settings, &d->run_dir_fd, err);
+    if (r == 0 && !run_dir_protect(settings))
+        log_warn(
+            "run_dir: every user of this task may replace the socket and the links in %s, and "
+            "so answer in the sidecar's place. Give the directory to uid %u, or set its sticky "
+            "bit: chmod 1777",
+            settings->run_dir, (unsigned)geteuid());
     if (r == 0)
         r = metrics_open(d->base, settings, &d->health, &d->metrics, err);
     if (r == 0)

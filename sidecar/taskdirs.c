@@ -13,8 +13,13 @@
 #include "lib/fs.h"
 #include "lib/host_identity.h"
 #include "lib/json.h"
+#include "lib/own_dir.h"
 #include "lib/share/board.h"
 #include "lib/share/layout.h"
+
+/* In the image's run directory, which may be another user's: see link_first(). */
+#define MOUNTS      "mounts"
+#define SECOND_LINK ".task"
 
 enum { RUN_SUBDIR_MODE = 0755 };
 
@@ -41,16 +46,25 @@ int taskdirs_path(const struct place *place, char *buf, size_t size)
 
 int taskdirs_link(const struct place *place, char *buf, size_t size)
 {
-    return fits(snprintf(buf, size, "%s/mounts/%s/task", place->settings->run_dir, place->name),
+    return fits(snprintf(buf, size, "%s/" MOUNTS "/%s/task", place->settings->run_dir, place->name),
                 size);
 }
 
-/* Make at_fd/name a link to target, whatever was there; whoever looks finds the old or the new. */
+static bool leads_to(int at_fd, const char *name, const char *target, uid_t owner)
+{
+    char now[PATH_MAX];
+    struct stat st;
+    ssize_t n = readlinkat(at_fd, name, now, sizeof(now));
+    return n == (ssize_t)strlen(target) && memcmp(now, target, (size_t)n) == 0 &&
+           fstatat(at_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == owner;
+}
+
+/* Make at_fd/name a link of ours to target, whatever was there; whoever looks finds the old or the
+ * new. -EPERM: what is there is another user's. */
 static int set_link(int at_fd, const char *name, const char *target)
 {
-    char now[PATH_MAX], temporary[NAME_MAX + 1];
-    ssize_t n = readlinkat(at_fd, name, now, sizeof(now));
-    if (n == (ssize_t)strlen(target) && memcmp(now, target, (size_t)n) == 0)
+    char temporary[NAME_MAX + 1];
+    if (leads_to(at_fd, name, target, geteuid()))
         return 0;
     snprintf(temporary, sizeof(temporary), ".%s.new", name);
     unlinkat(at_fd, temporary, 0); /* left by one that was killed here */
@@ -59,27 +73,56 @@ static int set_link(int at_fd, const char *name, const char *target)
     return 0;
 }
 
-/* RUN_DIR/mounts/<name>. The run directory is local. */
-static int open_links(const struct place *place, int *ret_fd)
+/* A directory of links in the run directory, which is local. */
+static int open_links(const struct place *place, const char *path, int *ret_fd, struct error *err)
 {
-    char path[NAME_MAX + 16];
-    _cleanup_close_ int run_fd = open(place->settings->run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const char *run_dir = place->settings->run_dir;
+    _cleanup_close_ int run_fd = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (run_fd < 0)
-        return -errno;
-    snprintf(path, sizeof(path), "mounts/%s", place->name);
-    return fs_mkdir_beneath(run_fd, path, RUN_SUBDIR_MODE, ret_fd);
+        return error_set_errno(err, errno, "run_dir: %s", run_dir);
+    int r = own_dir_make(run_fd, path, RUN_SUBDIR_MODE, ret_fd, err);
+    if (r < 0)
+        error_prefix(err, "run_dir: no links can be made in %s", run_dir);
+    return r;
 }
 
 static int make_link(const struct place *place, const char *name, const char *target,
                      struct error *err)
 {
+    char path[NAME_MAX + 16];
     _cleanup_close_ int links_fd = -1;
-    int r = open_links(place, &links_fd);
-    if (r == 0)
-        r = set_link(links_fd, name, target);
+    snprintf(path, sizeof(path), MOUNTS "/%s", place->name);
+    int r = open_links(place, path, &links_fd, err);
     if (r < 0)
-        return error_set_errno(err, -r, "the link %s/mounts/%s/%s cannot be made (run_dir)",
-                               place->settings->run_dir, place->name, name);
+        return r;
+    r = set_link(links_fd, name, target);
+    if (r < 0)
+        return error_set_errno(err, -r, "the link %s/%s/%s cannot be made (run_dir)",
+                               place->settings->run_dir, path, name);
+    return 0;
+}
+
+/*
+ * RUN_DIR/task. In a sticky directory that everybody may write the kernel lets others follow only
+ * the links of the directory's owner (fs.protected_symlinks). So the image has one there that leads
+ * to our second one.
+ */
+static int link_first(const struct place *place, const char *target, struct error *err)
+{
+    struct stat st;
+    const char *name = "task", *run_dir = place->settings->run_dir;
+    _cleanup_close_ int links_fd = -1;
+    _cleanup_close_ int run_fd = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (run_fd < 0 || fstat(run_fd, &st) < 0)
+        return error_set_errno(err, errno, "run_dir: %s", run_dir);
+    bool has_second = leads_to(run_fd, name, MOUNTS "/" SECOND_LINK, st.st_uid);
+    int r = has_second ? open_links(place, MOUNTS, &links_fd, err) : 0;
+    if (r < 0)
+        return r;
+    r = has_second ? set_link(links_fd, SECOND_LINK, target) : set_link(run_fd, name, target);
+    if (r < 0)
+        return error_set_errno(err, -r, "the link %s/%s cannot be made (run_dir)%s", run_dir, name,
+                               r == -EPERM ? ", another user has made what is there" : "");
     return 0;
 }
 
@@ -96,14 +139,7 @@ int taskdirs_link_task(const struct place *place, struct error *err)
         return error_set_errno(err, -r, "the task's directory on %s has no usable path",
                                place->path);
     r = make_link(place, "task", path, err);
-    if (r < 0 || !place->first_writable)
-        return r;
-    _cleanup_close_ int run_fd = open(place->settings->run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    r = run_fd < 0 ? -errno : set_link(run_fd, "task", path);
-    if (r < 0)
-        return error_set_errno(err, -r, "the link %s/task cannot be made (run_dir)",
-                               place->settings->run_dir);
-    return 0;
+    return r < 0 || !place->first_writable ? r : link_first(place, path, err);
 }
 
 static int make_state(const struct place *place, struct error *err)

@@ -147,7 +147,10 @@ def config(root):
     check("ARG VERSION=" + version() in content(TOP, "Dockerfile").splitlines(), "the Dockerfile says another version")
     for path in VOLUMES:
         mode = stat.S_IMODE(os.stat(ROOT + path).st_mode)
-        check(mode == 0o777, f"{path} has mode {mode:o}")
+        check(mode == 0o1777, f"{path} has mode {mode:o}")
+    link = os.lstat(ROOT + "/run/efs-sidecar/task")
+    check(os.readlink(ROOT + "/run/efs-sidecar/task") == "mounts/.task", "the link to the sidecar's link")
+    check(link.st_uid == os.stat(ROOT + "/run/efs-sidecar").st_uid == 1000, f"it belongs to {link.st_uid}")
 
 
 def files():

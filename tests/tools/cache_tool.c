@@ -136,8 +136,13 @@ static void drop(struct tool *tool, const char *path)
 static void init(struct tool *tool, uint32_t slots)
 {
     struct stat st;
+    char path[PATH_ROOM];
     if (stat(tool->mount, &st) < 0)
         err(1, "%s", tool->mount);
+    copy_path(tool, CACHE_IMMUTABLE, "", path);
+    make_parents(path);
+    copy_path(tool, CACHE_VALIDATE, "", path);
+    make_parents(path);
     int r = cache_files_create(tool->control_fd, tool->name, slots, (uint64_t)clock_wall_ms(),
                                st.st_dev, st.st_ino, &tool->map);
     if (r == 0)
