@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /*
- * What tests/syscalls saw the programs do, and what libc, libcurl and OpenSSL do instead on other
+ * What strace saw the programs do, and what libc, libcurl and OpenSSL do instead on other
  * versions and machines. By name: those that this machine does not have are passed over.
  */
 static const char *const allowed[] = {
@@ -90,10 +90,14 @@ static int drop_capabilities(void)
 }
 
 /* A limit of one byte, not of none: the kernel then does not start a program of core_pattern
- * either (core(5)). */
+ * either (core(5)). Who set a hard limit of none, which only privilege could raise, has no file. */
 static int forbid_core(void)
 {
-    return setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1}) < 0 ? -errno : 0;
+    struct rlimit limit;
+    if (setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1}) == 0)
+        return 0;
+    int code = errno;
+    return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0 ? 0 : -code;
 }
 
 static int load_filter(void)

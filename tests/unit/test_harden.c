@@ -122,12 +122,32 @@ static void test_what_is_given_up(void **state)
     assert_int_equal(run(true, gave_up), 0);
 }
 
+/* As with ulimits of the container: core 0. */
+static void test_core_forbidden_before(void **state)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct error err = {0};
+        struct rlimit core = {0, 0};
+        if (setrlimit(RLIMIT_CORE, &core) < 0)
+            _exit(1);
+        _exit(harden_process(false, &err) < 0 || getrlimit(RLIMIT_CORE, &core) < 0 ||
+              core.rlim_max > 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forbidden_calls),
         cmocka_unit_test(test_allowed_calls),
         cmocka_unit_test(test_what_is_given_up),
+        cmocka_unit_test(test_core_forbidden_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
