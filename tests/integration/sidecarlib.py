@@ -46,7 +46,13 @@ class Sidecar:
         wait_for(self._answers, lambda: "the sidecar did not answer: " + self.log())
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed=None, *_):
+        if "SANITIZED" in os.environ and not failed and self.process.poll() is None:
+            self.process.terminate()  # a process that is killed does not look for leaks
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                pass
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

@@ -54,13 +54,13 @@ class Terminal:
         """What was drawn, as lists of lines; the last may be incomplete."""
         return [re.sub(r"\x1b\[\??[0-9]*[a-zA-Z]|\r", "", s).rstrip("\n").split("\n") for s in self.read().split("\x1b[H")[1:]]
 
-    def wait(self, words, seconds=10):
-        """A whole screen, drawn from now on, that has the words."""
+    def wait(self, *words, seconds=30):
+        """A whole screen, drawn from now on, that has one of the words."""
         drawn = len(self.screens())
         found = []
 
         def has():
-            found[:] = [s for s in self.screens()[drawn:-1] if words in "\n".join(s)]
+            found[:] = [s for s in self.screens()[drawn:-1] if any(w in "\n".join(s) for w in words)]
             return found
         wait_for(has, lambda: f"no {words!r} in {self.screens()[-1:]}", seconds)
         return found[-1]
@@ -102,7 +102,7 @@ def live(root):
             for i in range(50):
                 with open(os.path.join(sidecar.root, "data", f"f{i}"), "wb"):
                     pass
-            screen = terminal.wait(" 50 ")
+            terminal.wait(" 50 ", " 51 ")  # the task's directory is one more, if the watch was there before it
             terminal.resize(40, 8)
             check_size(terminal.wait("MOUNT"), terminal)
             check(max(map(len, terminal.screens()[-2])) == 40, "the width is not used")

@@ -272,15 +272,15 @@ def waiting(root):
 
     begin = time.monotonic()
     end(gate(run_dir, "--wait=2s", "--deadline=1s", data + "/none"), 10, "does not exist")
-    check(1 <= time.monotonic() - begin < 2.5, "waiting for nothing")
+    check(1 <= time.monotonic() - begin < 12, "waiting for nothing")
     begin = time.monotonic()
     end(start(run_dir, "--wait=20s", "/etc/passwd"), 11)
     end(gate(run_dir, "--wait=20s", data + "/none", "--expect-owner=4711:815", data), 10)
-    check(time.monotonic() - begin < 1.5, "waited for what does not heal")
+    check(time.monotonic() - begin < 12, "waited for what does not heal")
     process = gate(run_dir, "--wait=60s", data + "/none")
     time.sleep(0.8)
     process.terminate()
-    end(process, 75, "Interrupted", timeout=3)
+    end(process, 75, "Interrupted")
 
 
 def waiting_for_a_mount(root):

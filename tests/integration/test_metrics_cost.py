@@ -41,12 +41,10 @@ def emf(root):
     with Sidecar(root, *OPTIONS, mounts=MOUNT) as sidecar:
         wait_for(lambda: len(of_process(events(sidecar.out_path))) >= INTERVALS, "the intervals", 30)
         cost = told(sidecar)
-        lines = events(sidecar.out_path)
+        with open(sidecar.out_path, "rb") as file:
+            text = file.read()
+    lines = [check_line(line) for line in text.decode().splitlines()]
     intervals = len(of_process(lines))
-    with open(sidecar.out_path, "rb") as file:
-        text = file.read()
-    for line in text.decode().splitlines():
-        check_line(line)
     each = len(text) / intervals
     found = series(lines)
     gigabytes = each * MONTH_INTERVALS / 1e9

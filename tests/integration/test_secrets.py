@@ -100,6 +100,8 @@ def replaced(root):
         last = agent.n
         for text in shown(s):
             check("nobody-may-see" not in text and "nobody/may=see" not in text, f"a secret is shown: {text[:2000]}")
+        if "SANITIZED" in os.environ:
+            return "memory with sanitizers has terabytes"
         old = range(1, last - 1)
         counts = {"keys": sum(found(s.process.pid, SECRET % n) for n in old), "tokens": sum(found(s.process.pid, (TOKEN % n)[:60]) for n in old),
                   "authorization": found(s.process.pid, AUTHORIZATION % 1)}
