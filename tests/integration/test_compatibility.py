@@ -14,7 +14,7 @@ import subprocess
 from cachelib import App, content
 from claimlib import Claimer, fill, left
 from locklib import Hold, environment
-from releaselib import FORMATS, TODAY, answers, missing, names, previous, running, shape
+from releaselib import FORMATS, SANITIZED, TODAY, answers, missing, names, previous, running, shape
 from sidecarlib import Changes
 from watchlib import check, run, wait_for
 
@@ -26,7 +26,10 @@ def compare(what, now):
     check(files, f"there is no {what}.json of a release")
     for path in files:
         with open(path, encoding="utf-8") as file:
-            gone = missing(json.load(file), now)
+            had = json.load(file)
+        if SANITIZED and what == "answers":
+            del had["what --install makes"], had["ready.json"]["installed"]
+        gone = missing(had, now)
         check(not gone, f"release {os.path.basename(os.path.dirname(path))} had more: " + "; ".join(gone[:20]))
     return len(files)
 
@@ -64,7 +67,8 @@ def named(_):
 # ---- with the programs of the previous release ----
 
 def efsctl(release, s, *words, code=0, **more):
-    done = subprocess.run([release.program("efsctl-static"), *words], env=environment(s), capture_output=True, text=True, timeout=60,
+    program = release.program("efsctl" if SANITIZED and release is TODAY else "efsctl-static")
+    done = subprocess.run([program, *words], env=environment(s), capture_output=True, text=True, timeout=60,
                           check=False, **more)
     check(done.returncode == code, f"efsctl of {release.build} {words}: {done}")
     return done.stdout
@@ -129,7 +133,8 @@ def watchers(root):
         shutil.copy(of_sidecar.program("efs-sidecar"), top)
         shutil.copy(of_watch.program("efs-watch"), top)
         mixed = type(TODAY)(top, None)
-        with running(mixed, top, "web-1") as s, Changes(s) as changes:
+        # The filter of system calls goes on to efs-watch, and would keep it from looking for leaks.
+        with running(mixed, top, "web-1", *(["--security-seccomp=false"] if SANITIZED else [])) as s, Changes(s) as changes:
             with open(s.mounts[0] + "/new", "w", encoding="utf-8") as file:
                 file.write("x")
             changes.until(lambda c: c.get("path") == "new")
