@@ -26,7 +26,7 @@ def uid(cluster, host):
 
 
 def hang(cluster, host):
-    step("The server stops to answer after the mount. A plain ls would hang now, and could not be interrupted.")
+    step("The server stops answering after the mount. A plain ls would hang now, and could not be interrupted.")
     host.mount("normal")
     cluster.server.stop()
     return f"{GATE} --deadline 5s /mnt/data"

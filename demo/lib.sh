@@ -8,7 +8,7 @@ prepare() {
     tests/deps "$1"
     shift
     mkdir -p "$build/demo"
-    make -q "$@" 2>/dev/null || echo "Building (some seconds, the first time)."
+    make -q "$@" >/dev/null 2>&1 || echo "Building (half a minute the first time)."
     make -j2 "$@" >"$build/demo/build.log" 2>&1 || {
         cat "$build/demo/build.log" >&2
         exit 1

@@ -49,7 +49,7 @@ def run(cluster):
     cluster.wait_until(lambda: " held " in a.run("efsctl locks", env=ENV).stdout, 20, "the lock is held")
     show(b, "efsctl lock nightly -- sh -c 'echo my turn, with token $EFS_LOCK_TOKEN'", env=ENV, timeout=20)
 
-    step("5. The server stops to answer. The sidecar goes on, and says so")
+    step("5. The server stops answering. The sidecar goes on, and says so")
     cluster.server.stop()
     cluster.wait_until(lambda: mount_ready(a, "False"), 20, "MountReady is False")
     show(a, "efsctl health", env=ENV)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Credentials: every source, refreshed in time, kept while they are valid, and what users see when an endpoint fails."""
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -232,6 +233,8 @@ def expired_token(root):
 
 def clients_agree(root):
     """the fake endpoint is faithful: the aws command line client takes its answers"""
+    if not shutil.which("aws") and "NO_SKIP" not in os.environ:
+        return "skipped, there is no aws"
     path = os.path.join(root.decode(), "token")
     with open(path, "w", encoding="ascii") as file:
         file.write(AUTH[0])
