@@ -23,6 +23,7 @@
 #include "cli/watch.h"
 #include "lib/json.h"
 #include "lib/settings.h"
+#include "lib/typo.h"
 
 enum { SOCKET_PATH_SIZE = 4096, EXPLAIN_WORDS_MAX = 10000 };
 
@@ -306,6 +307,22 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+static int unknown_command(const char *name)
+{
+    const char *nearest = NULL;
+    unsigned best = typo_none(name);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (typo_is_nearer(name, commands[i].name, &best))
+            nearest = commands[i].name;
+    }
+    if (nearest)
+        fprintf(stderr, "efsctl: unknown command \"%.64s\" (did you mean %s?)", name, nearest);
+    else
+        fprintf(stderr, "efsctl: unknown command \"%.64s\"", name);
+    fputs("; see efsctl --help\n", stderr);
+    return COMMAND_MISUSE;
+}
+
 static int run(const struct settings *settings, int argc, char **argv)
 {
     char socket_path[SOCKET_PATH_SIZE];
@@ -315,10 +332,8 @@ static int run(const struct settings *settings, int argc, char **argv)
         return COMMAND_MISUSE;
     }
     call.command = find_command(argv[0]);
-    if (!call.command) {
-        fprintf(stderr, "efsctl: unknown command \"%.64s\"; see efsctl --help\n", argv[0]);
-        return COMMAND_MISUSE;
-    }
+    if (!call.command)
+        return unknown_command(argv[0]);
     if (settings_api_socket(settings, socket_path, sizeof(socket_path)) < 0)
         return command_misuse(&call, "the path of the socket in run_dir is too long");
     return run_command(&call, argc, argv);

@@ -14,6 +14,7 @@
 #include "lib/fs.h"
 #include "lib/json.h"
 #include "lib/test_hook.h"
+#include "lib/typo.h"
 
 #define VARIABLE_PREFIX "EFS_SIDECAR_"
 #define FILE_VARIABLE   VARIABLE_PREFIX "CONFIG"
@@ -68,51 +69,23 @@ static void apply(const struct config_table *table, size_t i, const char *text, 
 
 /* ---- unknown names: say what was probably meant ---- */
 
-static unsigned edit_distance(const char *a, const char *b)
-{
-    unsigned row[NAME_TEXT + 1];
-    size_t length = strlen(b);
-    if (length > NAME_TEXT || strlen(a) > NAME_TEXT)
-        return UINT_MAX;
-    for (unsigned j = 0; j <= length; j++)
-        row[j] = j;
-    for (unsigned i = 1; a[i - 1]; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= length; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[length];
-}
-
 static void unknown_name(const struct config_table *table, const char *name, unsigned programs,
                          void (*to_name)(const struct setting *, char *, size_t), const char *where,
                          const char *what, struct config_report *report)
 {
     char candidate[NAME_TEXT], nearest[NAME_TEXT] = "";
-    /* A third of the letters wrong, at most three, is a typing error; more is another word. */
-    unsigned most = (unsigned)strlen(name) / 3, best = (most < 3 ? most : 3) + 1;
+    unsigned best = typo_none(name);
     for (size_t i = 0; i < table->n; i++) {
         if (!(table->settings[i].programs & programs))
             continue;
         to_name(&table->settings[i], candidate, sizeof(candidate));
-        unsigned distance = edit_distance(name, candidate);
-        if (distance < best) {
-            best = distance;
+        if (typo_is_nearer(name, candidate, &best))
             memcpy(nearest, candidate, sizeof(nearest));
-        }
     }
     const char *dashes = to_name == config_option_name ? "--" : "";
     if (*nearest)
-        config_error(report, "%sunknown %s %s%.200s; did you mean %s%s?", where, what, dashes, name,
-                     dashes, nearest);
+        config_error(report, "%sunknown %s %s%.200s (did you mean %s%s?)", where, what, dashes,
+                     name, dashes, nearest);
     else
         config_error(report, "%sunknown %s %s%.200s", where, what, dashes, name);
 }

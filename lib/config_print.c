@@ -6,6 +6,7 @@
 #include "lib/cleanup.h"
 #include "lib/config.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 static const char *placeholder(const struct setting *setting)
 {
@@ -49,6 +50,7 @@ void config_print_help(const struct config_table *table, unsigned program, FILE 
 
 static void print_bounds(const struct setting *setting, FILE *out)
 {
+    char min[TEXT_SHORT], max[TEXT_SHORT];
     switch (setting->type) {
     case SETTING_CHOICE:
         fputs("One of", out);
@@ -61,8 +63,8 @@ static void print_bounds(const struct setting *setting, FILE *out)
         fprintf(out, "From %lld to %lld.\n", (long long)setting->min, (long long)setting->max);
         break;
     case SETTING_DURATION:
-        fprintf(out, "From %lld ms to %lld s.\n", (long long)setting->min,
-                (long long)setting->max / 1000);
+        fprintf(out, "From %s to %s.\n", text_duration_exact(setting->min, min),
+                text_duration_exact(setting->max, max));
         break;
     default:
         break;

@@ -7,6 +7,7 @@
 #include "lib/cleanup.h"
 #include "lib/fs.h"
 #include "lib/parse.h"
+#include "lib/text.h"
 
 /* Where the setting's value lies in the structure. */
 static void *field_of(void *settings, const struct setting *setting)
@@ -233,6 +234,7 @@ int config_set_value(void *settings, const struct setting *setting, const char *
 
 void config_describe_wanted(const struct setting *setting, char *buf, size_t size)
 {
+    char min[TEXT_SHORT], max[TEXT_SHORT];
     switch (setting->type) {
     case SETTING_BOOL:
         snprintf(buf, size, "wants true or false");
@@ -242,8 +244,8 @@ void config_describe_wanted(const struct setting *setting, char *buf, size_t siz
                  (long long)setting->max);
         return;
     case SETTING_DURATION:
-        snprintf(buf, size, "wants a duration such as 250ms, 30s or 5m, from %lldms to %llds",
-                 (long long)setting->min, (long long)setting->max / 1000);
+        snprintf(buf, size, "wants a duration such as 250ms, 30s or 5m, from %s to %s",
+                 text_duration_exact(setting->min, min), text_duration_exact(setting->max, max));
         return;
     case SETTING_SIZE:
         snprintf(buf, size, "wants a size such as 64KiB or 2GiB, from %lld to %lld bytes",

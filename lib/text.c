@@ -86,6 +86,19 @@ const char *text_duration(int64_t ms, char *buf)
     return buf;
 }
 
+const char *text_duration_exact(int64_t ms, char *buf)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (ms % units[i].ms != 0 || (ms == 0 && units[i].ms > 1000))
+        i++;
+    snprintf(buf, TEXT_SHORT, "%lld%s", (long long)(ms / units[i].ms), units[i].name);
+    return buf;
+}
+
 const char *text_size(int64_t bytes, char *buf)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

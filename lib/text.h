@@ -29,6 +29,9 @@ void text_item(FILE *out, int indent, const char *title, const char *text);
 /* "<1ms", "850ms", "42s", "3m12s", "5h03m", "12d04h" into buf of TEXT_SHORT bytes; returns buf. */
 const char *text_duration(int64_t ms, char *buf);
 
+/* The same exactly, as parse_duration_ms takes it: "250ms", "90s", "5m", "12h", "7d". */
+const char *text_duration_exact(int64_t ms, char *buf);
+
 /* "512 B", "1.5 KiB", "20 MiB" into buf of TEXT_SHORT bytes; returns buf. */
 const char *text_size(int64_t bytes, char *buf);
 

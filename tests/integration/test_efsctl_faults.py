@@ -73,6 +73,8 @@ def usage(_):
             ((), ["a command is missing", "efsctl --help"]),
             (("frobnicate",), ["\"frobnicate\"", "efsctl --help"]),
             (("status", "--jsn"), ["--jsn", "efsctl status --help"]),
+            (("stauts",), ["\"stauts\" (did you mean status?); see efsctl --help"]),
+            (("start",), ["\"start\"; see efsctl --help"]),
             (("status", "extra"), ["\"extra\"", "efsctl status --help"]),
             (("status", "--run-dir=/x"), ["--run-dir stands before the command"]),
             (("watch", "--mount"), ["--mount wants a value"]),

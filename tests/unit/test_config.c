@@ -170,9 +170,9 @@ static void test_all_errors_at_once(void **state)
                           "--watch-max-dir=1", "--run-dir"),
                      -EINVAL);
     unlink(path);
-    assert_reports("watch.max_dir; did you mean watch.max_dirs?");
+    assert_reports("watch.max_dir (did you mean watch.max_dirs?)");
     assert_reports("task.dir_mode: wants a string of octal digits");
-    assert_reports("EFS_SIDECAR_PROFLE; did you mean EFS_SIDECAR_PROFILE?");
+    assert_reports("EFS_SIDECAR_PROFLE (did you mean EFS_SIDECAR_PROFILE?)");
     assert_reports("EFS_SIDECAR_METRICS_INTERVAL: \"1ms\" wants a duration");
     assert_reports("--watch-max-dirs: \"no\" wants a whole number from 1 to 1000000");
     assert_reports("unknown option --nonsense\n"); /* no guess */

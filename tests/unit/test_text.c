@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "lib/cleanup.h"
+#include "lib/parse.h"
 
 static char *printed(void (*print)(FILE *out, const char *text), const char *text)
 {
@@ -75,6 +76,24 @@ static void test_durations(void **state)
         assert_string_equal(text_duration(cases[i].ms, buf), cases[i].text);
 }
 
+static void test_exact_durations(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {
+        {0, "0s"},      {250, "250ms"},  {1000, "1s"},    {1500, "1500ms"},
+        {90000, "90s"}, {600000, "10m"}, {3600000, "1h"}, {604800000, "7d"},
+    };
+    char buf[TEXT_SHORT];
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int64_t back = -1;
+        assert_string_equal(text_duration_exact(cases[i].ms, buf), cases[i].text);
+        assert_int_equal(parse_duration_ms(buf, 0, INT64_MAX, &back), 0);
+        assert_int_equal(back, cases[i].ms);
+    }
+}
+
 static void test_sizes(void **state)
 {
     static const struct {
@@ -97,11 +116,9 @@ static void test_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_terminal_is_safe),
-        cmocka_unit_test(test_wrap),
-        cmocka_unit_test(test_wrap_keeps_long_words),
-        cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_terminal_is_safe),      cmocka_unit_test(test_wrap),
+        cmocka_unit_test(test_wrap_keeps_long_words), cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_exact_durations),       cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
