@@ -250,7 +250,7 @@ void api_refuse(struct http_request *request, int r, const char *usage, const ch
         const char *hint;
     } known[] = {
         {EINVAL, 400, usage},
-        {ENOENT, 404, "GET /v1/status lists the mounts"},
+        {ENOENT, 404, "GET /v1/status (efsctl status) lists the mounts"},
         {EAGAIN, 409, "condition LocksReady in GET /v1/status says why; try again"},
         {ESHUTDOWN, 409, "the task is ending"},
         {EDQUOT, 429, list},

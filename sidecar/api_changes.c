@@ -333,14 +333,17 @@ void api_changes_serve(struct api_changes *changes, struct http_request *request
         http_error(request, 503, NULL, "no memory");
         return;
     }
+    const char *hint = "GET /v1/status (efsctl status) lists the mounts";
     r = add_parts(stream, http_query_get(&query, "mount"), &err);
-    if (r == 0)
+    if (r == 0) {
+        hint = "a cursor is the \"cursor\" of a line of this mount; leave it out to begin now";
         r = seek(stream, http_query_get(&query, "since"), &err);
+    }
     if (r == -EAGAIN)
         http_error(request, 503, "watch.enabled is false, or the profile is observe", "%s",
                    err.text);
     else if (r < 0)
-        http_error(request, 400, "GET /v1/status lists the mounts", "%s", err.text);
+        http_error(request, 400, hint, "%s", err.text);
     else
         begin(take_ptr(stream), request);
 }

@@ -25,6 +25,9 @@ def answered(sidecar, what, expected, words=(), method="GET", target="/", body=N
 def wrong_requests(sidecar):
     changes = "/v1/changes?"
     answered(sidecar, "unknown path", 404, ["/nowhere", "/v1/status"], target="/nowhere")
+    manual = open(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../docs/man/efs-sidecar.8"), encoding="utf-8").read()
+    missing = [path for path in sidecar.request("GET", "/nowhere")[1]["hint"].split()[2:] if path not in manual]
+    check(not missing, f"not in efs-sidecar(8): {missing}")
     answered(sidecar, "path that climbs", 404, target="/v1/../v1/status")
     answered(sidecar, "wrong method", 405, ["DELETE", "/v1/status"], "DELETE", "/v1/status")
     answered(sidecar, "wrong method", 405, ["GET"], "POST", "/healthz", "{}")
