@@ -15,7 +15,7 @@ enum {
     BUCKETS_MAX = 65536,
     QUIET_MS = 2000,
     FORGET_MIN = 1024,
-    KEPT_WORKS = 16, /* who waited for one of them has asked for its report */
+    KEPT_ADDS = 1024, /* who waited for one before these has asked for its report */
 };
 
 enum state { SETTLED, FAILED, QUEUED, ASKED, LATER };
@@ -26,8 +26,8 @@ struct entry {
     uint64_t hash, size;
     int64_t later_ms;
     uint32_t walk; /* that found it last */
-    uint32_t work; /* that wanted it last */
     uint32_t report;
+    uint64_t add; /* the last before it was wanted */
     enum state state;
     int error; /* FAILED: why */
     unsigned tries;
@@ -45,7 +45,8 @@ struct cache_pins {
     size_t n_roots;
     char *roots[PINS_ROOTS_MAX];
     struct entry_queue queue, later;
-    uint32_t walk, work, report; /* numbers of the present ones */
+    uint32_t walk, report; /* numbers of the present ones */
+    uint64_t add, work;    /* the last one, and the first since nothing was under way */
     bool walking, list_failed;
     int64_t walked_ms, heard_ms;
     size_t n_open_dirs, n_busy; /* QUEUED, ASKED or LATER */
@@ -193,14 +194,14 @@ static void drop(struct cache_pins *pins, struct entry *entry)
     free(entry);
 }
 
-/* What was warmed, but by the last works. */
-static void forget(struct cache_pins *pins, uint32_t kept_works)
+/* What was only warmed, and before that. */
+static void forget(struct cache_pins *pins, uint64_t add)
 {
     for (size_t i = 0; i < pins->n_buckets; i++) {
         struct entry *entry = LIST_FIRST(&pins->buckets[i]), *next;
         for (; entry; entry = next) {
             next = LIST_NEXT(entry, same_bucket);
-            if (!entry->is_pinned && !is_busy(entry) && pins->work - entry->work > kept_works)
+            if (!entry->is_pinned && !is_busy(entry) && entry->add < add)
                 drop(pins, entry);
         }
     }
@@ -220,7 +221,7 @@ static struct entry *make(struct cache_pins *pins, const char *path, bool is_dir
     if (entry)
         return entry;
     if (pins->n == pins->max && !pins->progress.over)
-        forget(pins, 0);
+        forget(pins, pins->work);
     entry = pins->n < pins->max ? calloc(1, sizeof(*entry) + length + 1) : NULL;
     if (!entry) {
         pins->progress.over = true;
@@ -241,7 +242,7 @@ static void want(struct cache_pins *pins, const char *path, bool is_dir, bool pi
     if (!entry)
         return;
     entry->walk = pins->walk;
-    entry->work = pins->work;
+    entry->add = pins->add;
     entry->is_pinned |= pinned;
     if (entry->state == ASKED)
         entry->again = true;
@@ -267,12 +268,13 @@ int cache_pins_add(struct cache_pins *pins, const char *path, bool pinned)
             return -ENOSPC;
         pins->roots[pins->n_roots++] = root;
     }
+    pins->add++;
     if (pins->n_busy == 0) {
-        pins->work++;
+        pins->work = pins->add;
         pins->progress.over = false;
-        if (pins->n >= pins->forget_at)
-            forget(pins, KEPT_WORKS);
     }
+    if (pins->n >= pins->forget_at && pins->add > KEPT_ADDS)
+        forget(pins, pins->add - KEPT_ADDS);
     want(pins, path, true, pinned);
     return 0;
 }
@@ -426,7 +428,7 @@ static struct entry *next_gone(struct cache_pins *pins)
         LIST_FOREACH(entry, &pins->buckets[pins->sweep_bucket], same_bucket)
         {
             if (entry->walk != pins->walk && !is_busy(entry) &&
-                (entry->is_pinned || entry->work != pins->work))
+                (entry->is_pinned || entry->add < pins->work))
                 return entry;
         }
     }

@@ -25,6 +25,7 @@
 #include "sidecar/metrics.h"
 #include "sidecar/mounts.h"
 #include "sidecar/reactions.h"
+#include "sidecar/ready_file.h"
 #include "sidecar/run_dir.h"
 #include "sidecar/spawn.h"
 
@@ -49,6 +50,7 @@ struct daemon {
     struct agent *agent;
     struct reactions *reactions;
     struct api *api;
+    struct ready_file ready_file;
     int run_dir_fd;
     int kept; /* -errno: why the run directory is not as it should be; it has been told */
     int status;
@@ -94,6 +96,8 @@ static void on_keep_look(evutil_socket_t fd, short what, void *arg)
     struct error err;
     int claimed = run_dir_keep(d->settings, &d->run_dir_fd, &err);
     int r = claimed < 0 ? claimed : api_keep(d->api, &err);
+    int ready = r < 0 ? 0 : ready_file_keep(&d->ready_file, d->settings, &err);
+    r = ready < 0 ? ready : r + ready;
     if (claimed == -EBUSY) {
         log_error("run_dir: %s was removed, and %s. This one ends", d->settings->run_dir, err.text);
         d->status = EXIT_FAILURE;
@@ -158,6 +162,8 @@ static int open_parts(struct daemon *d, struct error *err)
             "bit: chmod 1777",
             settings->run_dir, (unsigned)geteuid());
     if (r == 0)
+        r = ready_file_keep(&d->ready_file, settings, err);
+    if (r == 0)
         r = metrics_open(d->base, settings, &d->health, &d->metrics, err);
     if (r == 0)
         r = mounts_open(d->base, settings, &d->health, d->metrics, &d->mounts, err);
@@ -208,6 +214,7 @@ static int close_parts(struct daemon *d)
         event_base_free(d->base);
     if (d->run_dir_fd >= 0)
         close(d->run_dir_fd);
+    ready_file_release(&d->ready_file);
     return r;
 }
 

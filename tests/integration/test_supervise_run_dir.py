@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 from locklib import Hold, efsctl, sidecar, wait_locks
 from watchlib import check, run, wait_for
@@ -59,6 +60,26 @@ def removed(root):
         check(s.get("/healthz")[1]["pid"] == s.process.pid, "the first one was disturbed")
         check(efsctl(s, "health").returncode == 0, "not healthy")
         check(s.stop() == 0 and not os.path.exists(s.socket), "the socket is left")
+
+
+def the_gates_report(root):
+    """ready.json as the gate wrote it last is put back with the rest; what was not there is not made"""
+    ready = os.path.join(root.decode(), "run/ready.json")
+    with sidecar(root) as s:
+        shutil.rmtree(s.run_dir)
+        wait_back(s)
+        check(not os.path.exists(ready), "there was none")
+        for text in '{"ok":true}', '{"ok":true,"exit_code":0}':
+            with open(ready + ".new", "w", encoding="ascii") as file:
+                file.write(text)
+            os.rename(ready + ".new", ready)
+            time.sleep(5)  # it looks every two seconds
+            shutil.rmtree(s.run_dir)
+            wait_for(lambda: os.path.exists(ready), s.log, KEPT_S)
+            with open(ready, encoding="ascii") as file:
+                check(file.read() == text, "it is another one")
+            check(os.stat(ready).st_mode & 0o777 == 0o644, "its mode")
+        check("something removed what efs-sidecar had" in s.log() and s.stop() == 0, s.log())
 
 
 def replaced(root):
@@ -216,4 +237,4 @@ if __name__ == "__main__":
         os.environ["IN_A_NAMESPACE"] = "1"
         flags = "-m" if os.geteuid() == 0 else "-rm"
         os.execvp("unshare", ["unshare", flags, sys.executable, *sys.argv])
-    run(removed, replaced, path_taken, race, full, no_inodes, read_only)
+    run(removed, the_gates_report, replaced, path_taken, race, full, no_inodes, read_only)
