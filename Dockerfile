@@ -63,4 +63,4 @@ LABEL org.opencontainers.image.title="efs-sidecar" \
       org.opencontainers.image.description="Gate and sidecar for ECS tasks that mount Amazon EFS" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \
-      org.opencontainers.image.licenses="MIT AND GPL-2.0-only"
+      org.opencontainers.image.licenses="MIT AND GPL-2.0-only AND LGPL-2.1-or-later"

@@ -336,12 +336,15 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(Q)install -m 644 $(wildcard docs/man/*.8) $(DESTDIR)$(PREFIX)/share/man/man8
 
 # ---- the image: image/make says what can be set ----
-IMAGE_MAKE = VERSION=$(VERSION) BUILD=$(BUILD) DEBIAN=$(DEBIAN) BASE=$(BASE) ENGINE=$(ENGINE) FRESH=$(FRESH) MIRROR=$(MIRROR)
-image: ## build the image efs-sidecar:VERSION with docker, podman or buildah (DEBIAN=bookworm, FRESH=1)
+IMAGE_MAKE = VERSION=$(VERSION) BUILD=$(BUILD) DEBIAN=$(DEBIAN) BASE=$(BASE) ENGINE=$(ENGINE) ARCH=$(ARCH) FRESH=$(FRESH) MIRROR=$(MIRROR)
+image: ## build the image efs-sidecar:VERSION with docker, podman or buildah (DEBIAN=bookworm, ARCH=arm64, FRESH=1)
 	$(Q)env $(IMAGE_MAKE) image/make image
 
 image-root: ## and its root file system as files in build/image/root, unless it is there already
 	$(Q)tests/as-root env $(IMAGE_MAKE) image/make root
+
+image-reproducible: ## build the image twice, of nothing that is cached, and compare
+	$(Q)tests/as-root env $(IMAGE_MAKE) image/reproducible
 
 cross: ## compile for arm64 with Debian's cross compiler, start the programs under qemu
 	$(Q)env BUILD=$(BUILD) DEBIAN=$(DEBIAN) MIRROR=$(MIRROR) image/cross
@@ -365,4 +368,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue chaos-truth cross fuzz fuzz-corpus fuzz-hour integration man man-check install demo demo-nfs demo-break deps image image-root soak task-def unit test model previous cluster cluster-hooks cluster-tools clean help bench bench-tools
+.PHONY: all chaos-cache chaos-feed chaos-locks chaos-queue chaos-truth cross fuzz fuzz-corpus fuzz-hour integration man man-check install demo demo-nfs demo-break deps image image-reproducible image-root soak task-def unit test model previous cluster cluster-hooks cluster-tools clean help bench bench-tools

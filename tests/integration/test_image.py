@@ -8,6 +8,7 @@ import stat
 import subprocess
 import tempfile
 
+import jsonschema
 import yaml
 
 from watchlib import BUILD, check, run, wait_for
@@ -143,7 +144,7 @@ def config(root):
     check(found["User"] == "1000:1000" and found["Cmd"] == ["efs-sidecar"] and not found.get("Entrypoint"), f"{found}")
     check(set(found["Volumes"]) == set(VOLUMES), f"{found['Volumes']}")
     labels = {k.removeprefix("org.opencontainers.image."): v for k, v in found["Labels"].items()}
-    check(labels["version"] == version() and labels["licenses"] == "MIT AND GPL-2.0-only" and labels["title"] == "efs-sidecar", f"{labels}")
+    check(labels["version"] == version() and labels["licenses"] == "MIT AND GPL-2.0-only AND LGPL-2.1-or-later" and labels["title"] == "efs-sidecar", f"{labels}")
     check("ARG VERSION=" + version() in content(TOP, "Dockerfile").splitlines(), "the Dockerfile says another version")
     for path in VOLUMES:
         mode = stat.S_IMODE(os.stat(ROOT + path).st_mode)
@@ -187,32 +188,71 @@ def digest(algorithm, path):
         return hashlib.new(algorithm, file.read()).hexdigest()
 
 
-def sbom(root):
-    """the SBOM is SPDX 2.3, names exactly the packages that dpkg knows and our files, with their hashes"""
-    document = json.loads(content(ROOT, "usr/share/efs-sidecar/sbom.spdx.json"))
-    check(document["spdxVersion"] == "SPDX-2.3" and document["dataLicense"] == "CC0-1.0" and document["SPDXID"] == "SPDXRef-DOCUMENT", "head")
+def fields(required, optional=""):
+    text, several = {"type": "string", "minLength": 1}, {"checksums", "externalRefs", "fileTypes", "creators", "packages", "files", "relationships"}
+    known = {n: {"type": "array", "minItems": 1} if n in several else text for n in f"{required} {optional}".split()}
+    known |= {n: t for n, t in (("filesAnalyzed", {"type": "boolean"}), ("creationInfo", {}), ("packageVerificationCode", {})) if n in known}
+    return {"type": "object", "required": required.split(), "properties": known, "additionalProperties": False}
+
+
+# What SPDX 2.3's JSON schema demands of what we use of it.
+SPDX = fields("SPDXID creationInfo dataLicense name spdxVersion", "documentNamespace packages files relationships")
+SPDX_PARTS = {
+    "packages": fields("SPDXID downloadLocation name", "versionInfo supplier filesAnalyzed packageVerificationCode sourceInfo licenseConcluded "
+                       "licenseDeclared licenseComments copyrightText externalRefs"),
+    "files": fields("SPDXID checksums fileName", "fileTypes licenseConcluded copyrightText"),
+    "relationships": fields("spdxElementId relatedSpdxElement relationshipType"),
+}
+LICENCES = {"MIT", "GPL-2.0-only", "LGPL-2.1-or-later"}
+
+
+def sbom_form(document):
+    """the schema, and what the text of SPDX 2.3 demands beyond it"""
+    jsonschema.validate(document, SPDX)
+    jsonschema.validate(document["creationInfo"], fields("created creators"))
+    for part, schema in SPDX_PARTS.items():
+        for element in document[part]:
+            jsonschema.validate(element, schema)
+    check((document["spdxVersion"], document["dataLicense"], document["SPDXID"]) == ("SPDX-2.3", "CC0-1.0", "SPDXRef-DOCUMENT"), "head")
     check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["creationInfo"]["created"]), f"{document['creationInfo']}")
-    check(document["documentNamespace"] and document["name"] and document["creationInfo"]["creators"][0].startswith("Tool: "), "head")
-    everything = document["packages"] + document["files"]
-    ids = [e["SPDXID"] for e in everything]
+    check(document["creationInfo"]["creators"] == [f"Tool: efs-sidecar-sbom-{version()}"], f"{document['creationInfo']}")
+    check(re.fullmatch(r"[a-z]+:[^\s#]+", document["documentNamespace"]), document["documentNamespace"])
+    ids = [e["SPDXID"] for e in document["packages"] + document["files"]]
     check(len(set(ids)) == len(ids) and all(re.fullmatch(r"SPDXRef-[A-Za-z0-9.-]+", i) for i in ids), "ids")
     for relation in document["relationships"]:
         for end in ("spdxElementId", "relatedSpdxElement"):
             check(relation[end] in ids + ["SPDXRef-DOCUMENT"], f"{relation}")
         check(relation["relationshipType"] in ("DESCRIBES", "CONTAINS", "STATIC_LINK"), f"{relation}")
+    holders = {r["spdxElementId"] for r in document["relationships"] if r["relationshipType"] == "CONTAINS"}
+    for package in document["packages"]:
+        analyzed = package["filesAnalyzed"]
+        check((package["SPDXID"] in holders) == analyzed == ("packageVerificationCode" in package), f"{package}")
+        for ref in package.get("externalRefs", []):
+            check(re.fullmatch(r"pkg:deb/debian/[A-Za-z0-9.%-]+@[A-Za-z0-9.%-]+\?arch=\w+", ref["referenceLocator"]), f"{ref}")
+    for element in document["packages"] + document["files"]:
+        check(element["licenseConcluded"] == "NOASSERTION" or set(element["licenseConcluded"].split(" AND ")) <= LICENCES, f"{element}")
+
+
+def sbom(root):
+    """the SBOM is SPDX 2.3, names exactly the packages that dpkg knows and our files, with their hashes"""
+    document = json.loads(content(ROOT, "usr/share/efs-sidecar/sbom.spdx.json"))
+    sbom_form(document)
     ours, *debian = document["packages"]
     check((ours["name"], ours["versionInfo"]) == ("efs-sidecar", version()), f"{ours}")
     check({p["name"]: p["versionInfo"] for p in debian} == packages(), "other packages than dpkg's")
-    for package in document["packages"]:
-        check(package["downloadLocation"] and package["licenseDeclared"] and package["filesAnalyzed"] is False, f"{package}")
-    expected = {os.path.join(d, n) for top in ("usr/bin", "usr/lib/efs-sidecar") for d, _, names in os.walk(os.path.join(ROOT, top))
-                for n in names if n.startswith(("efs", "libefs"))}
+    expected = {os.path.join(d, n) for top in ("usr/bin", "usr/lib/efs-sidecar", "usr/share/doc/efs-sidecar")
+                for d, _, names in os.walk(os.path.join(ROOT, top)) for n in names if n.startswith(("efs", "libefs")) or "/doc/" in d}
     check({os.path.normpath(os.path.join(ROOT, f["fileName"])) for f in document["files"]} == expected, "other files")
     for file in document["files"]:
+        check(file["fileName"].startswith("./") and {s["algorithm"] for s in file["checksums"]} == {"SHA1", "SHA256"}, f"{file}")
         for sum_ in file["checksums"]:
             check(digest(sum_["algorithm"].lower(), os.path.join(ROOT, file["fileName"])) == sum_["checksumValue"], file["fileName"])
-    licences = {os.path.basename(f["fileName"]): f["licenseConcluded"] for f in document["files"] if "/bin/" in f["fileName"]}
-    check(licences == {"efs-init": "MIT", "efs-sidecar": "MIT", "efs-watch": "GPL-2.0-only", "efsctl": "MIT"}, f"{licences}")
+    sums = sorted(digest("sha1", os.path.join(ROOT, f["fileName"])) for f in document["files"])
+    code = {"packageVerificationCodeValue": hashlib.sha1("".join(sums).encode()).hexdigest(),
+            "packageVerificationCodeExcludedFiles": ["./usr/share/efs-sidecar/sbom.spdx.json"]}
+    check(ours["packageVerificationCode"] == code, f"{ours}")
+    licences_ = {os.path.basename(f["fileName"]): f["licenseConcluded"] for f in document["files"] if "/bin/" in f["fileName"]}
+    check(licences_ == {"efs-init": "MIT", "efs-sidecar": "MIT", "efs-watch": "GPL-2.0-only", "efsctl": "MIT"}, f"{licences_}")
 
 
 def licences(root):
@@ -271,14 +311,11 @@ def size(root):
 
 def no_mirror(root):
     """without Debian's mirror, and without a base, the message says so"""
-    if content(IMAGE, "engine") == "docker":
-        return "docker pulls its base itself"
     with tempfile.TemporaryDirectory() as build:
         result = subprocess.run([*AS_ROOT, "env", "VERSION=0", f"BUILD={build}", "FRESH=1", "DEBIAN=none-such", f"ENGINE={content(IMAGE, 'engine')}",
                                  "MIRROR=http://127.0.0.1:9/debian", os.path.join(TOP, "image/make"), "root"], cwd=TOP, capture_output=True,
                                 text=True, timeout=120, check=False)
         check(result.returncode == 1 and "this needs Debian's mirror, or MIRROR=URL" in result.stderr, f"{result}")
-    return None
 
 
 if __name__ == "__main__":
