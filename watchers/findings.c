@@ -1,6 +1,7 @@
 #include "watchers/findings.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,14 +85,13 @@ void findings_cancel(struct findings *f, const char *path)
 static int add_renamed(struct findings *f, struct finding *finding, const char *to,
                        const char *rest)
 {
-    size_t to_length = strlen(to), rest_length = strlen(rest);
-    struct finding *renamed = malloc(sizeof(*renamed) + to_length + rest_length + 1);
+    size_t length = strlen(to) + strlen(rest) + 1;
+    struct finding *renamed = malloc(sizeof(*renamed) + length);
     if (!renamed)
         return -ENOMEM;
     *renamed =
         (struct finding){.due_ms = finding->due_ms, .op = finding->op, .is_dir = finding->is_dir};
-    memcpy(renamed->path, to, to_length);
-    memcpy(renamed->path + to_length, rest, rest_length + 1);
+    snprintf(renamed->path, length, "%s%s", to, rest);
     struct finding **at = find(f, renamed->path);
     if (*at) {
         free(renamed);

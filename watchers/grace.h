@@ -34,7 +34,7 @@ void grace_release(struct grace *grace);
 void grace_heard(struct grace *grace, const char *path, int64_t ctime_ns);
 bool grace_is_told(const struct grace *grace, const char *path, int64_t ctime_ns);
 
-/* False: there is no room. */
+/* True: it was told, or is looked at again when it is due; false: there is no room. */
 bool grace_found(struct grace *grace, const struct change *change, int64_t due_ms);
 
 /* What was to be told was gone. If no event of this host says why, another host removed it where it

@@ -113,12 +113,14 @@ static int tell_gone(struct tracker *t, const struct place *place, const struct 
     return note(t, place, &told);
 }
 
-/* There is a directory at place, or on the way to it, that may be new. */
-static int arm(struct tracker *t, const struct place *place)
+/* There is a directory at place, or on the way to it, that may be new. The record of a delete or a
+ * rename says that another one was there. */
+static int arm(struct tracker *t, const struct place *place, const struct change *record)
 {
     struct dir *child = wd_table_child(&t->dirs, place->dir, place->name);
+    bool renewed = record->op == CHANGE_DELETE || record->op == CHANGE_RENAME;
     if (child && place->known)
-        scan_rearm(t, child, SCAN_NEW_REMOTE);
+        (renewed ? scan_renew : scan_rearm)(t, child, SCAN_NEW_REMOTE);
     if (child || place->dir->blind)
         return 0;
     return scan_found(t, place->dir, place->name, true, SCAN_NEW_REMOTE);
@@ -152,7 +154,7 @@ static int tell_there(struct tracker *t, const struct place *place, const struct
     int r = note(t, place, &told);
     if (r < 0 || (place->known && !is_dir))
         return r;
-    return told.op == CHANGE_CREATE || !place->known ? arm(t, place) : 0;
+    return told.op == CHANGE_CREATE || !place->known ? arm(t, place, record) : 0;
 }
 
 static int tell_state(struct tracker *t, const struct place *place, const struct change *record)

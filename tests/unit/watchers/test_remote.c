@@ -361,6 +361,28 @@ static void test_directory_made_again_here(void **state)
     assert_int_equal(tracker.resyncs, 0);
 }
 
+/* What members told of a directory that is not watched yet is not true of the next one. */
+static void test_directory_replaced_before_it_is_watched(void **state)
+{
+    assert_int_equal(mkdir("n", 0755), 0);
+    put("n/old", "");
+    elsewhere();
+    apply(CHANGE_CREATE, "n", CHANGE_IS_DIR);
+    apply(CHANGE_CREATE, "n/old", 0);
+    assert_int_equal(rename("n", "m"), 0);
+    assert_int_equal(mkdir("n", 0755), 0);
+    put("n/new", "");
+    elsewhere();
+    apply_rename("n", "m", CHANGE_IS_DIR);
+    work();
+    const char *gone = strstr(told, "delete n, ");
+    assert_non_null(gone);
+    assert_null(strstr(gone, "create n/old, "));
+    assert_non_null(strstr(gone, "create n/new, "));
+    assert_non_null(strstr(told, "create m/old, "));
+    assert_int_equal(tracker.resyncs, 0);
+}
+
 static void test_directory_gone_again(void **state)
 {
     apply(CHANGE_CREATE, "short", CHANGE_IS_DIR);
@@ -435,6 +457,7 @@ int main(void)
         TEST(test_name_in_use_again),
         TEST(test_directory_removed),
         TEST(test_directory_made_again_here),
+        TEST(test_directory_replaced_before_it_is_watched),
         TEST(test_directory_gone_again),
         TEST(test_resync),
         TEST(test_too_many_directories),
