@@ -165,7 +165,7 @@ $(TEST_TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/lib.a
 
 # The same for programs of the other libc.
 SHIM_WORK := $(if $(filter %-musl.so,$(SHIMS)),$(BUILD)/tests/shim_work-musl)
-$(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c
+$(BUILD)/tests/shim_work-musl: tests/tools/shim_work.c tests/tools/must.h
 	@mkdir -p $(@D)
 	$(call say,MUSL-CC,$<)
 	$(Q)musl-gcc $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $<

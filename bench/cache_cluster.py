@@ -21,7 +21,7 @@ def run(cluster):
     host.delay_ms(DELAY_MS)
 
     def work(words, env=None):
-        return host.run(f"{build}/tests/shim_work {words}", env=env, timeout=120).stdout
+        return host.run(f"{build}/tests/shim_read {words}", env=env, timeout=120).stdout
 
     def measure(name, rounds, env=None):
         """Nanoseconds, the best of some turns as other things run here, and the NFS calls of each open."""

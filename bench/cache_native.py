@@ -8,7 +8,7 @@ import tempfile
 import time
 
 BUILD = os.environ.get("BUILD", "build")
-WORK, TOOL, SHIM = (os.path.join(os.path.abspath(BUILD), n) for n in ("tests/shim_work", "tests/cache_tool", "libefscache.so"))
+READ, TOOL, SHIM = (os.path.join(os.path.abspath(BUILD), n) for n in ("tests/shim_read", "tests/cache_tool", "libefscache.so"))
 FILES, RUNS, TURNS, THREADS = 64, 5, 2000, 16
 HIT_MAX, MISS_MAX, NFS_OPEN_NS = 1.2, 0.02, 1_000_000
 
@@ -29,7 +29,7 @@ class Bench:
     def beside(self, threads, reads, files, others, cwd=None):
         """Nanoseconds of ours and of the others."""
         env = {**os.environ, "LD_PRELOAD": SHIM, "EFS_CACHE_DIR": self.cache}
-        words = [WORK, "bench-beside", str(threads), str(TURNS // threads), str(reads), *files, "--", *others]
+        words = [READ, "bench-beside", str(threads), str(TURNS // threads), str(reads), *files, "--", *others]
         found = [[int(n) for n in subprocess.run(words, env=env, cwd=cwd, check=True, capture_output=True, timeout=300).stdout.split()]
                  for _ in range(RUNS)]
         return sorted(found, key=lambda pair: pair[0] / pair[1])[RUNS // 2]
@@ -67,7 +67,7 @@ class Bench:
                         print("rclone: it did not mount")
                         return
                     time.sleep(0.1)
-                words = [WORK, "bench", "5", *(f"{mount}/{n}" for n in self.names)]
+                words = [READ, "bench", "5", *(f"{mount}/{n}" for n in self.names)]
                 theirs = min(int(subprocess.run(words, check=True, capture_output=True, timeout=120).stdout) for _ in range(RUNS))
                 ours, _ = self.beside(1, 1, [f"{self.share}/{n}" for n in self.names], [f"{self.cache}/data/{n}" for n in self.names])
                 print(f"rclone's full VFS cache, warm: {theirs} ns, a hit is {theirs / ours:.0f} times faster")

@@ -15,11 +15,9 @@ enum {
     OTHERS_FIRST_MS = RETRY_MIN_MS + RETRY_SPAN_MS + 10, /* each has tried once by then */
     UNREADY_RETRY_MS = 500,
     IN_A_ROW_MOST = 4,
-    TURN_MS = 1000,     /* then other hosts get a chance */
-    LOOK_MS = 5 * 1000, /* how often waiters are told */
+    TURN_MS = 1000, /* then other hosts get a chance */
     KEEP_OPEN_MS = 60 * 1000,
     WAITERS_STEP_MS = 100,
-    SILENCE_MS = 3000, /* of a mount, after which not even a try waits for it */
 };
 
 static int64_t retry_ms(void)
@@ -49,82 +47,6 @@ void lock_end_hold(struct lock_hold *hold, enum lock_end end, const struct error
     free(hold);
 }
 
-static void drop_waiter(struct lock *lock, struct lock_hold *hold, enum lock_end end,
-                        const struct error *err)
-{
-    TAILQ_REMOVE(&lock->waiters, hold, link);
-    lock->n_waiters--;
-    lock->locks->counts.waiting--;
-    lock_end_hold(hold, end, err);
-}
-
-static void say_unanswered(const struct lock *lock, struct error *err)
-{
-    const struct locks *locks = lock->locks;
-    if (!locks->ready)
-        error_set(err, EAGAIN, "%s", locks->why);
-    else
-        error_set(err, ETIMEDOUT, "%s did not answer, so nobody knows whether lock \"%s\" is free",
-                  locks->options.place->path, lock->name);
-}
-
-static void expire_waiters(struct lock *lock, int64_t now_ms)
-{
-    struct error err;
-    struct lock_hold *hold = TAILQ_FIRST(&lock->waiters);
-    for (struct lock_hold *next; hold; hold = next) {
-        next = TAILQ_NEXT(hold, link);
-        /* Who does not want to wait gets one try all the same. */
-        bool tried = hold->tried || lock->holder || lock->state == LOCK_FENCING;
-        if (!hold->ops || (tried && now_ms >= hold->deadline_ms)) {
-            drop_waiter(lock, hold, LOCK_END_TIMEOUT, NULL);
-        } else if (now_ms - SILENCE_MS >= hold->deadline_ms) {
-            say_unanswered(lock, &err);
-            drop_waiter(lock, hold, LOCK_END_ERROR, &err);
-        }
-    }
-}
-
-/* At first, and when something changed. */
-static void tell_waiters(struct lock *lock, int64_t now_ms)
-{
-    const struct lock_record *holder =
-        lock->has_record && !lock->record.clean ? &lock->record : NULL;
-    uint64_t serial = holder ? holder->serial : 0;
-    unsigned position = 1;
-    struct lock_hold *hold;
-    TAILQ_FOREACH(hold, &lock->waiters, link)
-    {
-        if (hold->ops && now_ms >= hold->told_ms &&
-            (hold->told_position != position || hold->told_serial != serial)) {
-            hold->told_ms = now_ms + LOOK_MS;
-            hold->told_position = position;
-            hold->told_serial = serial;
-            hold->ops->waiting(hold->arg, position, holder);
-        }
-        position++;
-    }
-}
-
-void lock_failed(struct lock *lock, const struct error *err)
-{
-    struct lock_hold *hold;
-    while ((hold = TAILQ_FIRST(&lock->waiters)))
-        drop_waiter(lock, hold, LOCK_END_ERROR, err);
-}
-
-static void end_those_who_want_it_once(struct lock *lock)
-{
-    struct lock_hold *hold = TAILQ_FIRST(&lock->waiters);
-    for (struct lock_hold *next; hold; hold = next) {
-        next = TAILQ_NEXT(hold, link);
-        if (!hold->once)
-            continue;
-        hold->exit_status = lock->record.exit_status;
-        drop_waiter(lock, hold, LOCK_END_DONE, NULL);
-    }
-}
-
 /* ---- what follows from the ends of calls ---- */
 
 static void give_back(struct lock *lock, bool write)
@@ -150,7 +72,7 @@ void lock_taken(struct lock *lock, bool has_record, int64_t sent_ms)
     if (!has_record)
         lock->record = (struct lock_record){.clean = true};
     if (lock->record.done)
-        end_those_who_want_it_once(lock);
+        lock_end_those_who_want_it_once(lock);
     lock->must_clean = !lock->record.clean;
     if (lock->record.clean || test_hook_omits("fence_wait"))
         return;
@@ -176,7 +98,7 @@ void lock_granted(struct lock *lock, const struct lock_record *record, int64_t s
     lock->record = *record;
     lock->has_record = true;
     lock->must_clean = false;
-    expire_waiters(lock, clock_now_ms());
+    lock_expire_waiters(lock, clock_now_ms());
     struct lock_hold *hold = TAILQ_FIRST(&lock->waiters);
     if (!hold) { /* who wanted it has left meanwhile */
         give_back(lock, true);
@@ -380,11 +302,11 @@ static bool may_be_lost(const struct lock *lock)
 void lock_step(struct lock *lock)
 {
     int64_t now_ms = clock_now_ms();
-    expire_waiters(lock, now_ms);
+    lock_expire_waiters(lock, now_ms);
     if (may_be_lost(lock) && now_ms >= lost_ms(lock))
         tell_lost(lock->holder, "the mount does not answer: the lock cannot be proven any more");
     if (lock->state != LOCK_GRANTING)
-        tell_waiters(lock, now_ms);
+        lock_tell_waiters(lock, now_ms);
     if (lock->in_flight || now_ms < lock->pause_ms)
         return;
     switch (lock->state) {

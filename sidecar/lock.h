@@ -1,6 +1,7 @@
 /*
- * lock: one lock of locks.h and its state machine. For lock.c, lock_calls.c, lock_look.c and
- * locks.c only.
+ * lock: one lock of locks.h and its state machine. For locks.c and the lock_*.c only: lock.c has
+ * the states, lock_waiters.c who waits, lock_hold.c what a client does with a hold, lock_calls.c
+ * and lock_look.c what workers do.
  *
  *     FREE -> WAITING -> (FENCING) -> GRANTING -> HELD -> GIVING_BACK -> FREE
  *
@@ -94,9 +95,14 @@ void lock_granted(struct lock *lock, const struct lock_record *record, int64_t s
 void lock_proven(struct lock *lock, int64_t sent_ms);
 void lock_given_back(struct lock *lock);
 void lock_closed(struct lock *lock);
-void lock_failed(struct lock *lock, const struct error *err); /* for everybody who waits */
 void lock_not_granted(struct lock *lock, const struct error *err);
 void lock_lost(struct lock *lock, const char *why);
+
+/* lock_waiters.c */
+void lock_expire_waiters(struct lock *lock, int64_t now_ms);
+void lock_tell_waiters(struct lock *lock, int64_t now_ms);
+void lock_failed(struct lock *lock, const struct error *err); /* for everybody who waits */
+void lock_end_those_who_want_it_once(struct lock *lock);
 
 /* lock_calls.c: start a call in its pool. */
 void lock_call_take(struct lock *lock);

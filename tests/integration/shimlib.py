@@ -6,6 +6,7 @@ from watchlib import BUILD, check, die_with_parent, keeps_attributes
 
 TOOL = os.path.join(BUILD, "tests/cache_tool")
 WORK = os.path.join(BUILD, "tests/shim_work")
+READ = os.path.join(BUILD, "tests/shim_read")
 SHIM = os.path.join(BUILD, "libefscache.so")
 DEADLINE_S = 60
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from shimlib import SHIM, WORK, Cache
+from shimlib import READ, SHIM, WORK, Cache
 from watchlib import BUILD, check, die_with_parent, run, wait_for
 
 MUSL = os.path.join(BUILD, "libefscache-musl.so")
@@ -89,7 +89,7 @@ def programs(top, origins):
     yield "java", 1, ["java", "-Xshare:auto", "lib/Hello.java", "text/1/f1"]
     yield "dash", 20, ["dash", "lib/script.sh"]
     yield "bash", 1, ["bash", "--norc", "-c", "source lib/script.sh"]
-    yield "32 threads", 32 * 40 * 2, [WORK, "threads", "32", "4", *files]
+    yield "32 threads", 32 * 40 * 2, [READ, "threads", "32", "4", *files]
     yield "a static program", 0, ["busybox", "cat", files[0]]
 
 

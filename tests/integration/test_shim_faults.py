@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from shimlib import WORK, Cache
+from shimlib import READ, Cache
 from watchlib import check, die_with_parent, run, wait_for
 
 HEAD, ENTRY = 128, 64
@@ -23,11 +23,11 @@ def filled(root):
 
 
 def plain(files):
-    return subprocess.run([WORK, "threads", "1", "1", *files], check=True, capture_output=True, timeout=60).stdout
+    return subprocess.run([READ, "threads", "1", "1", *files], check=True, capture_output=True, timeout=60).stdout
 
 
 def same(cache, files, what):
-    (text, code), counted = cache.run(WORK, "threads", "2", "2", *files)
+    (text, code), counted = cache.run(READ, "threads", "2", "2", *files)
     check(code == 0 and text.split() == plain(files).split() * 2, f"{what}: exit {code}: {text}")
     return counted
 
@@ -56,14 +56,14 @@ def broken_files(root):
                 continue
             replace(path, content)
             # cache_tool needs whole files to count: the output is what matters here
-            done = subprocess.run([WORK, "threads", "2", "2", *files], env=cache.environment(), capture_output=True, timeout=60)
+            done = subprocess.run([READ, "threads", "2", "2", *files], env=cache.environment(), capture_output=True, timeout=60)
             check(done.returncode == 0 and done.stdout.split() == plain(files).split() * 2, f"{name}, {i}: {done}")
             os.unlink(path)
             replace(path, good)
         for make in (os.mkdir, os.mkfifo, lambda p: os.symlink("/dev/zero", p), lambda p: os.symlink("nowhere", p)):
             os.unlink(path)
             make(path)
-            done = subprocess.run([WORK, "threads", "1", "1", *files], env=cache.environment(), capture_output=True, timeout=60)
+            done = subprocess.run([READ, "threads", "1", "1", *files], env=cache.environment(), capture_output=True, timeout=60)
             check(done.returncode == 0 and done.stdout == plain(files), f"{name} is no file: {done}")
             (os.rmdir if os.path.isdir(path) and not os.path.islink(path) else os.unlink)(path)
             replace(path, good)
@@ -75,7 +75,7 @@ def wrong_directory(root):
     cache, files = filled(root)
     for name in ("", "relative", "/nowhere", "/" + "x" * 5000, "/dev/null", cache.share):
         env = dict(cache.environment(), EFS_CACHE_DIR=name)
-        done = subprocess.run([WORK, "threads", "1", "1", *files], env=env, capture_output=True, timeout=60)
+        done = subprocess.run([READ, "threads", "1", "1", *files], env=env, capture_output=True, timeout=60)
         check(done.returncode == 0 and done.stdout == plain(files), f"{name[:20]}: {done}")
 
 
@@ -96,7 +96,7 @@ def scribbled_app(root):
     """whatever is written to the .app file while programs run: they read the right content and end"""
     cache, files = filled(root)
     expected, seed = plain(files), random.randrange(1 << 30)
-    with subprocess.Popen([WORK, "threads", "4", "3000", *files], env=cache.environment(), stdout=subprocess.PIPE,
+    with subprocess.Popen([READ, "threads", "4", "3000", *files], env=cache.environment(), stdout=subprocess.PIPE,
                           preexec_fn=die_with_parent) as reader:
         scribble(cache.control + "/data.app", seed, 4, 0)
         out, _ = reader.communicate(timeout=120)
@@ -107,7 +107,7 @@ def scribbled_map(root):
     """whatever is written to the map while programs run: they open the copy or the share, and end"""
     cache, files = filled(root)
     expected, seed = plain(files), random.randrange(1 << 30)
-    with subprocess.Popen([WORK, "threads", "4", "3000", *files], env=cache.environment(), stdout=subprocess.PIPE,
+    with subprocess.Popen([READ, "threads", "4", "3000", *files], env=cache.environment(), stdout=subprocess.PIPE,
                           preexec_fn=die_with_parent) as reader:
         scribble(cache.control + "/data.map", seed, 2, 0)
         with open(cache.control + "/data.map", "r+b") as file:  # and entries that look good but have odd or wild values
@@ -122,7 +122,7 @@ def shortened_while_running(root):
     """a file that becomes shorter, or empty, while it is mapped: no cache from then on, and no SIGBUS; a SIGBUS of another kind kills"""
     for name, keep in (("data.app", 0), ("data.app", 8192), ("data.map", 0)):
         cache, files = filled(root)
-        with subprocess.Popen([WORK, "threads", "4", "4000", *files], env=cache.environment(), stdout=subprocess.PIPE,
+        with subprocess.Popen([READ, "threads", "4", "4000", *files], env=cache.environment(), stdout=subprocess.PIPE,
                               preexec_fn=die_with_parent) as reader:
             wait_for(lambda c=cache: c.counts()["hits"] > 100, "no hits")
             os.truncate(f"{cache.control}/{name}", keep)
@@ -139,7 +139,7 @@ def shortened_while_running(root):
 def replaced_while_running(root):
     """sidecars that come and go under a program: it goes on, with the right content"""
     cache, files = filled(root)
-    with subprocess.Popen([WORK, "threads", "4", "3000", *files], env=cache.environment(), stdout=subprocess.PIPE,
+    with subprocess.Popen([READ, "threads", "4", "3000", *files], env=cache.environment(), stdout=subprocess.PIPE,
                           preexec_fn=die_with_parent) as reader:
         for i in range(20):
             cache.tool("init", "64" if i % 2 else "256")
