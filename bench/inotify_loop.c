@@ -1,8 +1,8 @@
 /*
  * inotify_loop: the least that a watcher can do, and the work to watch.
  *
- *     inotify_loop read DIR           print "ready", count events until DIR/stop is made, print
- * them inotify_loop rewrite DIR N      write a byte to each of 100 files, N times: 2 events each
+ *     inotify_loop read DIR           print "ready", count events until DIR/stop is made, print it
+ *     inotify_loop rewrite DIR N      write a byte to each of 100 files, N times: 2 events each
  *     inotify_loop create DIR N       make N files of a byte: 3 events each
  */
 #include <errno.h>

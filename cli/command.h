@@ -4,13 +4,15 @@
  *
  *     static int run(const struct command_call *call)
  *     {
- *         const char *text;
- *         int code = command_get(call, "/v1/config", COMMAND_TIMEOUT_MS, &client, &text, &length);
+ *         int code = command_get(call, "/v1/config", COMMAND_TIMEOUT_MS, &client, &root, &text);
  *         if (code != 0)
  *             return code;                        // said on stderr already
+ *         ...
+ *     }
  *
  * The settings of the table (--run-dir, --api-socket) stand before the command's name, its own
- * options behind it.
+ * options behind it. Threads: one, in all of efsctl. Errors: what went wrong stands on stderr, in a
+ * sentence, when run() returns its exit code; the headers of commands say what is special in one.
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H

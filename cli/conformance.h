@@ -6,7 +6,7 @@
  *
  * Each property is tried by a process of its own, so one that hangs is reported as unknown, not
  * waited for. What is made lies in DIR/.efs-conformance and is removed again. Exit code 0: all of
- * them hold; 1: one does not, or is not known.
+ * them hold; 1: one does not, or is not known. Threads: one.
  */
 #ifndef CLI_CONFORMANCE_H
 #define CLI_CONFORMANCE_H

@@ -5,8 +5,8 @@
  *     static int replaces(const struct property_scene *scene, struct finding *found)
  *     {
  *         if (renameat(scene->dir_fd, "a", scene->dir_fd, "b") < 0)
- *             return -errno;                         // conformance says which property, and the
- * errno return property_holds(found, true, "inode %llu", inode);
+ *             return -errno;          // conformance says which property, and the errno
+ *         return property_holds(found, true, "inode %llu", inode);
  *     }
  *
  * A trial starts in an empty directory of its own and may leave things there. It returns 0 with a

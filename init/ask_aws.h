@@ -11,6 +11,9 @@
  *     const struct aws_facts *facts = child.shared;
  *     if (aws_answered(&facts->credentials) && facts->credentials.error == 0)
  *         ... facts->role_arn ...
+ *
+ * Ownership: facts are the child's shared memory, until child_close(). Threads: start it while
+ * there is only one. Errors: -errno of making the child; what a question met stands in its answer.
  */
 #ifndef INIT_ASK_AWS_H
 #define INIT_ASK_AWS_H

@@ -4,6 +4,8 @@
  *
  *     check_role(facts, &wanted, task);       // adds role, and caller when STS was asked
  *     check_aws(&question, report);           // adds fs, point, target, tls, policy, credits
+ *
+ * What is found goes into the report, which owns its own copy. Threads: one. Errors: none.
  */
 #ifndef INIT_CHECK_AWS_H
 #define INIT_CHECK_AWS_H

@@ -4,6 +4,8 @@
  *
  *     check_content(&question, report);     // adds marker, create, require and database, each only
  *                                           // when there is something to say
+ *
+ * What is found goes into the report, which owns its own copy. Threads: one. Errors: none.
  */
 #ifndef INIT_CHECK_CONTENT_H
 #define INIT_CHECK_CONTENT_H

@@ -3,6 +3,8 @@
  * file of the mount is touched.
  *
  *     check_mount(&question, report);     // adds the checks mount, source, access and options
+ *
+ * What is found goes into the report, which owns its own copy. Threads: one. Errors: none.
  */
 #ifndef INIT_CHECK_MOUNT_H
 #define INIT_CHECK_MOUNT_H

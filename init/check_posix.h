@@ -3,10 +3,11 @@
  * the ids, the mode and the mount table become a cause and a remedy.
  *
  *     check_path(&question, report);      // adds path, and what kept the probe from getting there
- *     check_posix(&question, report);     // adds write, names, lock, owner, list, groups,
- * leftovers
+ *     check_posix(&question, report);     // adds write, names, lock, owner, list, groups and
+ *                                         // leftovers
  *
- * check_path() comes first and says whether there is anything more to judge.
+ * check_path() comes first and says whether there is anything more to judge. What is found goes
+ * into the report, which owns its own copy. Threads: one. Errors: none.
  */
 #ifndef INIT_CHECK_POSIX_H
 #define INIT_CHECK_POSIX_H

@@ -1,6 +1,7 @@
 /*
  * explain: `efs-init explain`, what a message, an exit code or a stopped task means. The same as
- * efsctl's, for where only this image is at hand.
+ * efsctl's, for where only this image is at hand. Threads: one. Exit code 0; 1: nothing is known of
+ * it; 69: there was no answer; 64: misuse.
  */
 #ifndef INIT_EXPLAIN_H
 #define INIT_EXPLAIN_H

@@ -1,9 +1,9 @@
 /*
  * explain_task: what ECS says of a task, for `efs-init explain --task ARN`.
  *
- *     r = explain_fetch_task("arn:aws:ecs:eu-west-1:111122223333:task/web/0123...", &text, &length,
- * &err); explain(text, length, ...);                  // lib/explain: the body of DescribeTasks as
- * it is
+ *     r = explain_fetch_task("arn:aws:ecs:eu-west-1:111122223333:task/web/0123...", &text,
+ *                            &length, &err);
+ *     explain(text, length, ...);      // lib/explain: the body of DescribeTasks as it is
  *
  * One signed call of ecs:DescribeTasks, with the region and the cluster that the ARN names.
  * Ownership: the text is the caller's. Threads: blocks, up to 15 s. Errors: -EINVAL it is no ARN of

@@ -3,6 +3,8 @@
  *
  *     judge_mounts(&findings, report);     // when the probes have been stopped
  *     judge_aws(&findings, report);        // when the child that asked AWS has been stopped
+ *
+ * Pure judgement of what the findings own. Threads: one. Nothing can fail but what is judged.
  */
 #ifndef INIT_JUDGE_H
 #define INIT_JUDGE_H

@@ -1,5 +1,6 @@
 /*
- * probe_child: what the child of a probe does; see probe.h. Returns when it is done.
+ * probe_child: what the child of a probe does; see probe.h. Returns when it is done. Threads: one.
+ * What goes wrong stands in the log that it shares with the parent.
  */
 #ifndef INIT_PROBE_CHILD_H
 #define INIT_PROBE_CHILD_H

@@ -2,6 +2,7 @@
  * bytes: little-endian integers in byte buffers, for formats that are read by other hosts.
  *
  * The put_ functions return the position behind what they wrote. Bounds are the caller's business.
+ * Threads: safe.
  */
 #ifndef LIB_BYTES_H
 #define LIB_BYTES_H

@@ -7,7 +7,7 @@
  *     *ret_fd = take_fd(&fd);        // ownership goes to the caller
  *
  * Destructors accept -1 and NULL and keep errno. Types of other libraries have theirs beside their
- * own header.
+ * own header. Threads: safe.
  */
 #ifndef LIB_CLEANUP_H
 #define LIB_CLEANUP_H

@@ -14,8 +14,7 @@
  *     struct config_report report;
  *     r = config_load(&settings_table, PROGRAM_SIDECAR, argc, argv, &settings, &report);
  *     if (r < 0)
- *         fputs(report.text, stderr);                             // all errors at once, a line
- * each
+ *         fputs(report.text, stderr);  // all errors at once, a line each
  *
  * Ownership: strings and lists in the structure are released by config_release(). Threads: load in
  * one, read in all.

@@ -5,14 +5,13 @@
  * are one machine) and at most FRAME_PAYLOAD_MAX bytes. A header that breaks these rules ends the
  * conversation: -EBADMSG.
  *
- *     frame_encode(FRAME_CHANGE, payload, length, buffer);       // FRAME_HEADER_BYTES + length
- * bytes to send
+ *     frame_encode(FRAME_CHANGE, payload, length, buffer);  // FRAME_HEADER_BYTES + length to send
  *
  *     struct frame_reader reader = {0};
- *     r = frame_reader_fill(&reader, fd);                        // 1 read something, 0 would
- * block, -EPIPE closed while ((r = frame_reader_next(&reader, &frame)) == 1)
- *         ...                                                    // frame.payload is valid until
- * the next fill frame_reader_release(&reader);
+ *     r = frame_reader_fill(&reader, fd);         // 1 read something, 0 would block, -EPIPE closed
+ *     while ((r = frame_reader_next(&reader, &frame)) == 1)
+ *         ...                                     // frame.payload is valid until the next fill
+ *     frame_reader_release(&reader);
  *
  * Threads: a reader belongs to one thread.
  */

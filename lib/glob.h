@@ -9,8 +9,7 @@
  *
  *     if (glob_check("conf.d/app-*.yaml", &why) < 0) ...   // before anything else
  *     glob_matches("conf.d/app-*.yaml", "conf.d/app-1.yaml")
- *     glob_reaches("conf.d/app-*.yaml", "conf.d")          // could it match that, or what is
- * below?
+ *     glob_reaches("conf.d/app-*.yaml", "conf.d")          // could it match that or what is below?
  *
  * A leading dot is a byte like any other. Patterns and paths are bytes, of any encoding.
  * Threads: safe.

@@ -2,8 +2,8 @@
  * json: jansson with the checks that input from outside needs.
  *
  *     _cleanup_json_ json_t *root = NULL;
- *     r = json_parse(body, length, &root, err);          // one object, no duplicate keys, bounded
- * depth r = json_only_keys(root, keys, err);               // unknown field: an error that names it
+ *     r = json_parse(body, length, &root, err);     // one object, no duplicate keys, bounded depth
+ *     r = json_only_keys(root, keys, err);          // unknown field: an error that names it
  *     r = json_get_string(root, "name", 255, &name, err);
  *
  * Getters: -ENOENT the field is missing, -EINVAL it has another type or is out of bounds; the error

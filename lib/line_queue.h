@@ -8,8 +8,7 @@
  *     struct line_queue *queue;
  *     line_queue_open(STDOUT_FILENO, 256 * 1024, &queue);
  *     line_queue_push(queue, text, strlen(text));     // '\n' is added
- *     line_queue_close(queue, 500);                   // waits at most 500 ms for the rest to go
- * out
+ *     line_queue_close(queue, 500);                   // waits at most 500 ms for the rest
  *
  * Lines for a file (line_file.h) are written one by one; one that the file does not take, because
  * the disk is full, is dropped and counted.

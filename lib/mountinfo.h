@@ -5,9 +5,9 @@
  *     _cleanup_mountinfo_ struct mountinfo *table = NULL;
  *     struct mount mount;
  *     r = mountinfo_read(NULL, &table, &err);
- *     r = mountinfo_at(table, "/data/in", &mount);       // by name: symbolic links are not
- * followed r = mountinfo_by_id(table, id, &mount);            // exact: id from mount_id_of_fd() if
- * (mount.nfs && mount_option(&mount, "rsize", value, sizeof(value)) == 0)
+ *     r = mountinfo_at(table, "/data/in", &mount);       // by name: links are not followed
+ *     r = mountinfo_by_id(table, id, &mount);            // exact: id from mount_id_of_fd()
+ *     if (mount.nfs && mount_option(&mount, "rsize", value, sizeof(value)) == 0)
  *         ...
  *
  * Ownership: a struct mount points into its table and is valid as long as that. Threads: a table

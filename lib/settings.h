@@ -1,6 +1,7 @@
 /*
  * settings: every setting of every program, and the structure that they fill. The table is in
- * settings.c; what it can do is in config.h.
+ * settings.c; what it can do is in config.h. Threads: the structure does not change once it is
+ * read, and then belongs to all; it owns its strings (config_release()).
  */
 #ifndef LIB_SETTINGS_H
 #define LIB_SETTINGS_H

@@ -2,16 +2,21 @@
  * work_pool: file system calls that may hang, kept away from the loop thread.
  *
  * A pool has a few threads and a bounded queue. Each job has a deadline. The loop thread learns of
- * a job's end exactly once, through done(): WORK_DONE         run() returned in time; result is
- * what it returned WORK_NOT_STARTED  the deadline passed while the job was queued: nothing happened
+ * a job's end exactly once, through done():
+ *
+ *     WORK_DONE         run() returned in time; result is what it returned
+ *     WORK_NOT_STARTED  the deadline passed while the job was queued: nothing happened
  *     WORK_UNKNOWN      the deadline passed while run() was under way: it may still happen. The job
- * keeps what it owns; late() is called if run() ever returns, and undoes or records the result
+ *                       keeps what it owns; late() is called if run() ever returns, and undoes or
+ *                       records the result
+ *
  * release() is always the last call, and frees arg. An abandoned call is unknown, not failed.
  *
- *     static const struct job canary = {.what = "canary", .run = ..., .done = ..., .release =
- * free}; work_pool_open("data", 2, 64, &pool); event_new(base, work_pool_fd(pool), EV_READ |
- * EV_PERSIST, ...);     // handler: work_pool_dispatch(pool) work_pool_submit(pool, &canary, arg,
- * clock_now_ms() + 5000);
+ *     static const struct job canary = {
+ *         .what = "canary", .run = ..., .done = ..., .release = free};
+ *     work_pool_open("data", 2, 64, &pool);
+ *     event_new(base, work_pool_fd(pool), EV_READ | EV_PERSIST, ...);   // work_pool_dispatch(pool)
+ *     work_pool_submit(pool, &canary, arg, clock_now_ms() + 5000);
  *
  * A job with .namespace_op runs only while no other such job does: with at most one namespace
  * operation in flight, what is unknown is one thing, and a killed process can still be reaped.

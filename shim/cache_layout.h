@@ -33,7 +33,7 @@
  * from a mapping: `slots` of the view is taken once, when the sizes of both files have been
  * checked. Both files have all their blocks from the start (shim/cache_writer.h), so that a full
  * disk is no SIGBUS. The sidecar never maps NAME.app, which any application could make shorter: it
- * uses pread.
+ * uses pread. Threads: any, of any process.
  */
 #ifndef SHIM_CACHE_LAYOUT_H
 #define SHIM_CACHE_LAYOUT_H

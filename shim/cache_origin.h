@@ -7,6 +7,7 @@
  * Size and time of modification are those of the copy itself. With its name it fits into an inode
  * of 256 bytes of ext4. A volume without such attributes, such as tmpfs before Linux 6.6, keeps
  * none: that is no error. Whoever reads it (shim/origin.c) believes it only of the sidecar's files.
+ * Threads: safe.
  */
 #ifndef SHIM_CACHE_ORIGIN_H
 #define SHIM_CACHE_ORIGIN_H

@@ -7,7 +7,8 @@
  *
  * They are found in the constructor, while nothing else runs. Constructors of other libraries may
  * come earlier: openat is then the system call itself, as a memory allocator may be what is
- * opening; the others are looked for when they are called.
+ * opening; the others are looked for when they are called. Threads: any, once the constructor has
+ * ended.
  */
 #ifndef SHIM_NEXT_H
 #define SHIM_NEXT_H

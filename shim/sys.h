@@ -4,7 +4,7 @@
  * They are no cancellation points and pass by whatever else is preloaded, so that they can be made
  * in a signal handler, in the child of vfork and between two steps of the application's own call.
  * They return what the kernel does, -1 with errno. _keep_errno_ puts errno back at the end of a
- * scope; what the application sees of errno is libc's doing alone.
+ * scope; what the application sees of errno is libc's doing alone. Threads: any.
  */
 #ifndef SHIM_SYS_H
 #define SHIM_SYS_H

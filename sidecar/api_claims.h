@@ -10,8 +10,8 @@
  *         {"event":"draining"}                 nothing more comes
  *         {"event":"timeout"} {"event":"finished"} {"event":"drained"} {"event":"lost","reason"}
  *         {"event":"error","message"}          these end the answer
- *     POST /v1/claims/ID/done|failed|release   {"result":"done|returned|dead"}, 410 when it was
- * lost GET /v1/claims                           all of this task, and what is left to do
+ *     POST /v1/claims/ID/done|failed|release   {"result":"done|returned|dead"}, 410: it was lost
+ *     GET /v1/claims                           all of this task, and what is left to do
  *
  * dir is beneath the mount, or absolute. Paths are relative to the mount; one that is not UTF-8 is
  * in "path_base64" too. Times ending in _ms are CLOCK_BOOTTIME of this host. Only the client's word

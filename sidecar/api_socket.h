@@ -13,7 +13,8 @@
  * still the socket that was made here, never a successor's.
  *
  * Ownership: the fd is the caller's from success on. Two processes that start at the same moment
- * are kept apart by the run directory's lock, not here.
+ * are kept apart by the run directory's lock, not here. Threads: one. Errors: -errno and words that
+ * name the path.
  */
 #ifndef SIDECAR_API_SOCKET_H
 #define SIDECAR_API_SOCKET_H

@@ -1,8 +1,7 @@
 /*
  * cache_fetch: a file of the share, looked at or copied whole onto the cache volume.
  *
- *     r = cache_fetch_look(&source, "a/b", &sight);            // what it is now, and who may read
- * it
+ *     r = cache_fetch_look(&source, "a/b", &sight);            // what it is now, who may read it
  *     ... two seconds of one's own time later ...
  *     r = cache_fetch_copy(&source, "a/b", &sight.identity, tmp_dir_fd, "7", &stop, &sight);
  *

@@ -6,6 +6,8 @@
  *     r = cache_fill_ask(cache, CACHE_JOB_LOOK, hash, path, true);   // -EEXIST: it is under way
  *     cache_take_job(), cache_finish(): see cache.h
  *     cache_fill_supersede(cache, copy);    // the source is another file now
+ *
+ * Threads: one at a time, as cache.h. Errors: -errno.
  */
 #ifndef SIDECAR_CACHE_FILL_H
 #define SIDECAR_CACHE_FILL_H

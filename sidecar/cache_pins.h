@@ -8,8 +8,7 @@
  *     cache_pins_found(pins, "models", names, n, bytes)      // a directory's entries
  *     cache_pins_done(pins, hash, result, size);             // 0: it has a copy
  *     cache_pins_changed(pins, path, is_dir);                // it may be another one now
- *     r = cache_pins_take_gone(pins, path);                  // a file that the last walk did not
- * find
+ *     r = cache_pins_take_gone(pins, path);                  // a file that the last walk missed
  *     cache_pins_report_on(pins, "models");                  // what came of it and all below it
  *     cache_pins_report(pins, &report);
  *

@@ -5,8 +5,7 @@
  * A queue is a directory and a pattern. It lists what is there when somebody wants something and
  * nothing is known any more, and takes as many as are wanted, one call at a time:
  *
- *     (nothing known) -> listing -> (window) -> proof of the slot, if that is old -> taking ->
- * claims
+ *     (nothing known) -> listing -> (window) -> proof of the slot, if old -> taking -> claims
  *
  * A claim is held by a claimer, then by nobody (abandoned) until what worked on it is gone, and is
  * finished by a call that is tried until it succeeds.

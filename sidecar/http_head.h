@@ -1,10 +1,12 @@
 /*
  * http_head: the head of an HTTP/1.1 request and the query of its target, strictly.
  *
- *     char text[HTTP_HEAD_MAX + 1];                       // lines that end with CRLF, not the
- * empty one struct http_head head; r = http_head_parse(text, length, &head, &err);     // text is
- * cut into pieces in place struct http_query query; r = http_query_parse(head.query, &query, &err);
- * // decoded in place const char *path = http_query_get(&query, "path");  // NULL: not given
+ *     char text[HTTP_HEAD_MAX + 1];                       // lines with CRLF, but not the empty one
+ *     struct http_head head;
+ *     r = http_head_parse(text, length, &head, &err);     // text is cut into pieces in place
+ *     struct http_query query;
+ *     r = http_query_parse(head.query, &query, &err);     // decoded in place
+ *     const char *path = http_query_get(&query, "path");  // NULL: not given
  *
  * All return 0, -EINVAL (answer 400) or -EMSGSIZE (answer 413), and the error names what was wrong.
  * Ownership: the results point into the text. Threads: safe.

@@ -22,8 +22,8 @@
  * removes journals of epochs that are over when they have been seen for retention_ms.
  *
  * An idle board costs a round nothing but these questions: it is read when its attributes moved.
- * Every function but init and has_dead may hang with the mount: for one worker at a time. Errors:
- * -errno and words; the next round begins anew.
+ * Threads: every function but init and has_dead may hang with the mount: for one worker at a time.
+ * Errors: -errno and words; the next round begins anew. The place is the caller's.
  */
 #ifndef SIDECAR_JANITOR_H
 #define SIDECAR_JANITOR_H

@@ -4,7 +4,7 @@
  * A metric is a row: name in CloudWatch, unit, kind, of each mount or of the sidecar, core or not,
  * meaning. Core are the few (METRICS_CORE_MAX) that alarms and the first row of a dashboard need;
  * CloudWatch gets these and what metrics.set and metrics.include ask for, because each is paid for.
- * GET /metrics and /v1/metrics have them all.
+ * GET /metrics and /v1/metrics have them all. Constant, so safe for all threads.
  */
 #ifndef SIDECAR_METRIC_TABLE_H
 #define SIDECAR_METRIC_TABLE_H

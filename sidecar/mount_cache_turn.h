@@ -3,7 +3,8 @@
  * mount as the loop has it, and its turns. For these two only.
  *
  * A turn goes to the keeper with what came up since the last one: changes, jobs that workers have
- * ended, commands. It comes back with jobs for workers and says when the next one is due.
+ * ended, commands. It comes back with jobs for workers and says when the next one is due. Threads:
+ * the loop's; a turn runs on the keeper, which has all that it was given until it ends.
  */
 #ifndef SIDECAR_MOUNT_CACHE_TURN_H
 #define SIDECAR_MOUNT_CACHE_TURN_H

@@ -1,6 +1,7 @@
 /*
  * mount_chores: what mount_work.c, mount_chores.c and mount_member.c share: the state of the work
- * on one mount, and the chores with what follows from their ends. For these three only.
+ * on one mount, and the chores with what follows from their ends. For these three only. Threads:
+ * the loop's, but what a chore in flight has, as the fields say, is its worker's.
  */
 #ifndef SIDECAR_MOUNT_CHORES_H
 #define SIDECAR_MOUNT_CHORES_H

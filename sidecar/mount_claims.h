@@ -7,6 +7,8 @@
  *     mount_claims_follow(work);                    // with every turn of the work
  *     mount_claims_stop(work);  ... until mount_claims_are_free(work) ...
  *     mount_claims_close(work);                     // after the work's pools
+ *
+ * Threads: the loop's. Errors: -ENOMEM.
  */
 #ifndef SIDECAR_MOUNT_CLAIMS_H
 #define SIDECAR_MOUNT_CLAIMS_H

@@ -9,7 +9,7 @@
  *     mount_locks_stop(work);  ... until mount_locks_are_free(work) ...
  *     r = mount_locks_close(work, timeout_ms);      // -EBUSY: a call hangs, all must stay
  *
- * While a lock is held the slot is proven as often as the lock is.
+ * While a lock is held the slot is proven as often as the lock is. Threads: the loop's.
  */
 #ifndef SIDECAR_MOUNT_LOCKS_H
 #define SIDECAR_MOUNT_LOCKS_H

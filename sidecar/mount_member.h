@@ -9,6 +9,7 @@
  *
  * The order at the end: efs-watch announces what is pending and ends, the slot is written as left,
  * then it is closed. A loss goes the other way round: efs-watch ends first, whatever it was doing.
+ * Threads: the loop's. Errors: -errno of opening; what comes later is a condition.
  */
 #ifndef SIDECAR_MOUNT_MEMBER_H
 #define SIDECAR_MOUNT_MEMBER_H

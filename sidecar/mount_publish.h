@@ -4,8 +4,10 @@
  *     r = mount_publish_open(work);                 // after its locks
  *     mount_publish_follow(work);                   // with every turn of the work
  *     mount_publish_stop(work);  ... until mount_publish_is_idle(work) ...
- *     r = mount_publish_close(work, timeout_ms);    // before work->files; -EBUSY: a call hangs,
- * all must mount_publish_free(work);                     // stay; else after it
+ *     r = mount_publish_close(work, timeout_ms);    // before work->files; -EBUSY: a call hangs
+ *     mount_publish_free(work);                     // after it, unless -EBUSY: then all must stay
+ *
+ * Threads: the loop's.
  */
 #ifndef SIDECAR_MOUNT_PUBLISH_H
 #define SIDECAR_MOUNT_PUBLISH_H

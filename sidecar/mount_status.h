@@ -1,6 +1,6 @@
 /*
  * mount_status: a look at one mount, for the API. The strings are the mount's, until the loop
- * turns.
+ * turns. Threads: the loop's.
  */
 #ifndef SIDECAR_MOUNT_STATUS_H
 #define SIDECAR_MOUNT_STATUS_H

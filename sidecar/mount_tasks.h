@@ -11,7 +11,8 @@
  *
  * A directory that the sidecar made is announced by nobody else: efs-watch finds it when it starts,
  * and takes it for one that was there before. So the peers are told first, and then the record is
- * written: who is killed in between tells them again.
+ * written: who is killed in between tells them again. Threads: the loop's. Errors: -errno of
+ * asking; what workers meet is logged, and tried again.
  */
 #ifndef SIDECAR_MOUNT_TASKS_H
 #define SIDECAR_MOUNT_TASKS_H

@@ -4,7 +4,7 @@
  *     struct mount_facts facts = {.path = "/data", .want_write = true, ...};
  *     mount_judge(&facts, &conditions);           // sets MountReady
  *
- * Pure: no calls, no clock. Ownership: facts' pointers are the caller's.
+ * Pure: no calls, no clock. Ownership: facts' pointers are the caller's. Threads: safe.
  */
 #ifndef SIDECAR_MOUNT_VERDICT_H
 #define SIDECAR_MOUNT_VERDICT_H

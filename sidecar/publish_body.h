@@ -2,8 +2,8 @@
  * publish_body: what a client asks for with POST /v1/publish, out of its JSON.
  *
  *     {"mount":"/data", "from":"tasks/web-1/a.tmp", "to":"in/a.jpg", "replace":true, "mkdir":true,
- *      "mode":"0640", "digest":true, "timeout_ms":60000, "lock":"NAME", "token":"G.N" |
- * "hold":"HEX"}
+ *      "mode":"0640", "digest":true, "timeout_ms":60000,
+ *      "lock":"NAME", "token":"G.N" | "hold":"HEX"}
  *     {"files":[{"from":"...","to":"..."},...], "manifest":"in/batch.json", ...}
  *
  * Only from and to are needed. A path that is not UTF-8 is given in base64, as from_base64,

@@ -12,7 +12,7 @@
  *     1 nothing is done yet        3 the directory lies in UNIQUE       5 UNIQUE is gone
  *     2 UNIQUE is made             4 it is where the policy says
  *
- * Functions may hang with the mount: for one worker at a time. Errors: -errno and words.
+ * Threads: functions may hang with the mount: for one worker at a time. Errors: -errno and words.
  */
 #ifndef SIDECAR_REAP_H
 #define SIDECAR_REAP_H

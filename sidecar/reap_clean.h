@@ -6,8 +6,8 @@
  *
  * Claims have owners of their own, which are asked about: those of an earlier life of the task, or
  * of a second one with its name, may last longer than the task's. What is done is logged. It may be
- * stopped anywhere and done again. It may hang with the mount: for workers. Errors: -errno and
- * words.
+ * stopped anywhere and done again. Threads: it may hang with the mount: for workers. Errors: -errno
+ * and words.
  */
 #ifndef SIDECAR_REAP_CLEAN_H
 #define SIDECAR_REAP_CLEAN_H

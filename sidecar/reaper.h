@@ -16,9 +16,9 @@
  * state directory.
  *
  * An idle round costs nothing: the directory of all tasks is asked for its attributes, and listed
- * if they moved, and records are read again, when somebody joined or left. Every function but init
- * may hang with the mount: for one worker at a time, and not beside the janitor. Errors: -errno and
- * words; the next round begins anew.
+ * if they moved, and records are read again, when somebody joined or left. Threads: every function
+ * but init may hang with the mount: for one worker at a time, and not beside the janitor. Errors:
+ * -errno and words; the next round begins anew.
  */
 #ifndef SIDECAR_REAPER_H
 #define SIDECAR_REAPER_H

@@ -5,7 +5,8 @@
  *     r = reaper_list(reaper);          // reads them again if the directory of all tasks moved
  *     ... reaper->tasks[0 .. n_tasks-1] ...
  *
- * This task's own is not among them, nor are names that begin with a dot.
+ * This task's own is not among them, nor are names that begin with a dot. Threads and errors: as
+ * reaper.h.
  */
 #ifndef SIDECAR_REAPER_LIST_H
 #define SIDECAR_REAPER_LIST_H

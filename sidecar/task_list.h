@@ -6,8 +6,8 @@
  *     task_list_release(&list);
  *
  * For people: nothing is decided from it. A task is alive, orphaned (it left, or its slot is free)
- * or unknown (nobody said whose the directory is, or the board does not know him). It may hang with
- * the mount: for workers. Errors: -errno and words.
+ * or unknown (nobody said whose the directory is, or the board does not know him). Threads:
+ * it may hang with the mount: for workers. Errors: -errno and words.
  */
 #ifndef SIDECAR_TASK_LIST_H
 #define SIDECAR_TASK_LIST_H

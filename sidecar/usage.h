@@ -11,8 +11,8 @@
  * meanwhile is counted as it was met. Where there are more directories than can be remembered, or
  * one cannot be read, the rest is left out and partial says so.
  *
- * Every call may hang with the mount: for one worker at a time. Errors: -errno of the directory
- * itself.
+ * Threads: every call may hang with the mount: for one worker at a time. Errors: -errno of the
+ * directory itself.
  */
 #ifndef SIDECAR_USAGE_H
 #define SIDECAR_USAGE_H

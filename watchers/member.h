@@ -2,10 +2,12 @@
  * member: what this member has on the share, its journal and its slot, and the order in which they
  * are written: record, sync, slot.
  *
- *     struct member member = {.board_fd = fd, .number = slot, .epoch = epoch, .root_fd = root,
- * ...}; r = member_attach(&member, state_dir); r = member_append(&member, JOURNAL_CHANGE, payload,
- * length, &sequence);    // any number r = member_publish(&member);               // now others can
- * read them member_detach(&member);
+ *     struct member member = {
+ *         .board_fd = fd, .number = slot, .epoch = epoch, .root_fd = root, ...};
+ *     r = member_attach(&member, state_dir);
+ *     r = member_append(&member, JOURNAL_CHANGE, payload, length, &sequence);    // any number
+ *     r = member_publish(&member);                              // now others can read them
+ *     member_detach(&member);
  *
  * All return 0 or -errno; what failed may be called again, nothing is lost by that. -ENOBUFS of
  * append: publish first. member_is_lost() tells the errors that no waiting cures: the slot, the

@@ -2,8 +2,8 @@
  * sink: where changes go: frames to the sidecar, or JSON lines for people.
  *
  *     sink_open(&sink, &sink_lines, STDOUT_FILENO);
- *     if (sink_has_room(&sink)) sink_change(&sink, &change);   // room is enough for any one
- * message poll sink.fd for POLLOUT while sink_is_waiting(); sink_flush(&sink);
+ *     if (sink_has_room(&sink)) sink_change(&sink, &change);   // room is enough for any message
+ *     poll sink.fd for POLLOUT while sink_is_waiting(); sink_flush(&sink);
  *
  * Nothing blocks and nothing grows: what does not fit stays with the caller. sink_flush() returns
  * 0, or -errno when the other end is gone (-EPIPE) or broken. The others return 0 or -ENOMEM.

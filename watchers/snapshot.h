@@ -10,8 +10,8 @@
  *     snapshot_new(max_entries, &snapshot);
  *     snapshot_put(snapshot, snapshot_root(snapshot), &(struct snapshot_entry){...}, &dir);
  *     snapshot_begin_read(dir);                     // then put or keep what is there, then
- *     while (snapshot_unseen(dir, name, &entry))    // the next behind name that is not there any
- * more snapshot_remove(snapshot, dir, strcpy(name, entry.name));
+ *     while (snapshot_unseen(dir, name, &entry))    // the next behind name that is gone
+ *         snapshot_remove(snapshot, dir, strcpy(name, entry.name));
  *
  * Ownership: the snapshot owns its nodes; an entry's name is a copy. Threads: one at a time.
  * Errors: -ENOMEM, -EDQUOT (max_entries are kept already), -ENAMETOOLONG.

@@ -4,8 +4,7 @@
  *
  * No loss, by these rules:
  *   - A directory is watched first and read then; what is found is reported, so nothing falls
- *     between (scan.c). Reading goes in slices; nothing that happens to an entry meanwhile stops
- * it.
+ *     between (scan.c). Reading goes in slices; nothing that happens to an entry stops it.
  *   - When the kernel's queue overflows everything is thrown away: a new inotify instance, an empty
  *     table, a resync of the root, and a scan that reports what exists.
  *   - What cannot be watched is blind: a resync with that reason, counted and named in the status.

@@ -5,7 +5,7 @@
  *     ... aws_actions[call.action].service, .permission ...
  *
  * A call (request.h) names its row, so there is none without one. task-def/policies/ has a policy
- * for each purpose, and a test compares them with these rows.
+ * for each purpose, and a test compares them with these rows. Constant, so safe for all threads.
  */
 #ifndef LIB_AWS_ACTION_H
 #define LIB_AWS_ACTION_H

@@ -13,7 +13,8 @@
  *     headers "Name: value" of printable ASCII, none empty, none twice, none that begins with the
  *     whole name of another, and none that curl sets itself.
  *
- * http_exchange() calls both functions; nothing else has to.
+ * http_exchange() calls both functions; nothing else has to. Threads: safe. Nothing is kept of what
+ * is passed.
  */
 #ifndef LIB_AWS_SIGN_H
 #define LIB_AWS_SIGN_H

@@ -2,8 +2,9 @@
  * xml: the text of a few elements of a small XML answer, with expat.
  *
  *     char arn[256], account[32];
- *     struct xml_field fields[] = {{"Arn", arn, sizeof(arn)}, {"Account", account,
- * sizeof(account)}}; r = xml_read(body, length, fields, 2, &err);
+ *     struct xml_field fields[] = {{"Arn", arn, sizeof(arn)},
+ *                                  {"Account", account, sizeof(account)}};
+ *     r = xml_read(body, length, fields, 2, &err);
  *
  * The first element of each name counts, at any depth, its direct text only; what does not fit is
  * as good as missing. Buffers of what is missing hold "". A document type is refused, and with it

@@ -3,7 +3,7 @@
  * so names and codes are never given to something else (docs/checks.md lists them).
  *
  * ECS marks the app that waits for the gate with the gate's exit code: all codes lie in 1 to 124,
- * where no shell or signal puts a meaning of its own.
+ * where no shell or signal puts a meaning of its own. Constant, so safe for all threads.
  */
 #ifndef LIB_EXPLAIN_CAUSE_H
 #define LIB_EXPLAIN_CAUSE_H

@@ -2,8 +2,8 @@
  * pattern: finds the form of a known message in a text that people pasted, and the values in it.
  *
  *     struct explain_text text;
- *     r = explain_text_make(raw, length, &text);         // any bytes; white space becomes one
- * blank explain_values_scan(&text, &values);               // ids and regions, wherever they stand
+ *     r = explain_text_make(raw, length, &text);         // any bytes; white space as one blank
+ *     explain_values_scan(&text, &values);               // ids and regions, wherever they stand
  *     if (explain_form_find(&text, "mounting {host}:{path} failed", &found))
  *         explain_form_values(&text, form, &found, &values);
  *     explain_text_release(&text);

@@ -3,8 +3,8 @@
  * whose members it coordinates.
  *
  *     r = version_read(state_fd, &version, &err);                 // -ENOENT: not made yet
- *     r = version_create(state_fd, &root, on_nfs, gid, &version, &err);   // or what is there by
- * now r = version_check(&version, &root, &err);                   // may this root's member join?
+ *     r = version_create(state_fd, &root, on_nfs, gid, &version, &err);   // or what is there now
+ *     r = version_check(&version, &root, &err);                   // may this root's member join?
  *
  *     r = version_lock(state_fd, on_nfs, gid, deadline_ms, &lock_fd, &err);
  *     r = version_replace(state_fd, lock_fd, &version, anew, gid, &err);
