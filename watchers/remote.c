@@ -52,8 +52,18 @@ static void locate(const struct tracker *t, const char *path, struct place *plac
     }
 }
 
-/* What lies there now. If that cannot be found out, what the record says counts. What this client
- * believes of a file may be older than what the record says of it: then the server is asked. */
+/* May what this client believes of a file be older than what the record says of it? Two changes
+ * within one tick of the server's clock have one time. */
+static bool is_behind(const struct change *now, const struct change *record)
+{
+    if (!(record->flags & CHANGE_HAS_ATTRS) || record->ctime_ns < now->ctime_ns)
+        return false;
+    return record->ctime_ns > now->ctime_ns || record->size != now->size ||
+           record->mtime_ns != now->mtime_ns;
+}
+
+/* What lies there now. If that cannot be found out, what the record says counts. What is behind the
+ * record is asked of the server. */
 static void look(struct tracker *t, struct place *place, const struct change *record, bool expected)
 {
     char buffer[CHANGE_PATH_MAX + 1];
@@ -69,7 +79,7 @@ static void look(struct tracker *t, struct place *place, const struct change *re
     }
     if (r == 0)
         r = tell_attributes(&place->now, fd, name, false);
-    if (r == 0 && record->flags & CHANGE_HAS_ATTRS && record->ctime_ns > place->now.ctime_ns)
+    if (r == 0 && is_behind(&place->now, record))
         r = tell_attributes(&place->now, fd, name, true);
     bool gone = r == -ENOENT || r == -ENOTDIR || r == -ESTALE || r == -ELOOP;
     place->exists = r == 0 || (!gone && expected);
