@@ -1,18 +1,12 @@
 """moto_server, which plays AWS, and the real aws command line client to ask it."""
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 
 from awslib import environment
-from watchlib import check, die_with_parent, fail, wait_for
-
-if not (shutil.which("moto_server") and shutil.which("aws")):
-    print("skipped: there is no moto_server or no aws; `make deps` gets them from PyPI (tests/requirements.txt)")
-    sys.exit(77)
+from watchlib import check, die_with_parent, fail, needs, wait_for
 
 PORT = 5000  # in the network namespace of the test
 ENV = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "testing",
@@ -24,6 +18,7 @@ class Moto:
     """With more=True it knows what moto_more.py adds."""
 
     def __init__(self, more=False, **env):
+        needs("moto_server", "aws")
         program = ["python3", os.path.join(os.path.dirname(os.path.realpath(__file__)), "moto_more.py")] if more else ["moto_server"]
         self.process = subprocess.Popen([*program, "-H", "127.0.0.1", "-p", str(PORT)], env={**environment(None), **env},
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=die_with_parent,

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Credentials: every source, refreshed in time, kept while they are valid, and what users see when an endpoint fails."""
 import os
-import shutil
 import subprocess
 import threading
 import time
 
 from awslib import KEY, SECRET, SECRETS, TOKEN, BlackHole, Fake, environment, fails, in_turn, own_network, succeeds, tool
-from watchlib import check, run
+from watchlib import check, needs, run
 
 ROLE = "arn:aws:iam::123456789012:role/task"
 AUTH = ["AuThOrIzAtIoN+one/never+shown+000", "AuThOrIzAtIoN+two/never+shown+000"]
@@ -233,8 +232,7 @@ def expired_token(root):
 
 def clients_agree(root):
     """the fake endpoint is faithful: the aws command line client takes its answers"""
-    if not shutil.which("aws") and "NO_SKIP" not in os.environ:
-        return "skipped, there is no aws"
+    needs("aws")
     path = os.path.join(root.decode(), "token")
     with open(path, "w", encoding="ascii") as file:
         file.write(AUTH[0])

@@ -2,13 +2,12 @@
 """The CloudFormation stack: made of the current parts, clean for cfn-lint, made, broken and removed by try.sh in moto_server."""
 import json
 import os
-import shutil
 import subprocess
 
 from awslib import environment, own_network
 from motolib import ENV, Moto, aws
 from stacklib import STACK, TASK_DEF, resources_of
-from watchlib import BUILD, check, fail, run
+from watchlib import BUILD, check, needs, run
 
 TRY = os.path.join(TASK_DEF, "cloudformation/try.sh")
 
@@ -22,8 +21,7 @@ def up_to_date(_):
 
 def lint(_):
     """cfn-lint finds nothing, and no rule is switched off"""
-    if not shutil.which("cfn-lint"):
-        fail("there is no cfn-lint; `make deps` installs it, or: pip install -r tests/requirements.txt")
+    needs("cfn-lint")
     done = subprocess.run(["cfn-lint", "--include-checks", "I", "--format", "parseable", STACK], capture_output=True, text=True, timeout=60,
                           check=False)
     check(done.returncode == 0 and done.stdout == "", done.stdout + done.stderr)

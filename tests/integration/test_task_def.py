@@ -10,7 +10,7 @@ import threading
 
 from awslib import own_network
 from motolib import Moto, aws
-from watchlib import BUILD, check, run
+from watchlib import BUILD, check, needs, run
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 FOLDER = os.path.join(HERE, "../../task-def")
@@ -41,6 +41,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
 
 def register(path, port):
+    needs("aws")
     env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     env.update(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x", AWS_DEFAULT_REGION="eu-central-1", AWS_PAGER="",
                AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null")

@@ -195,19 +195,37 @@ class Watch:
             check(code == 0, f"efs-watch ended with {code}: {self.errors.decode()}")
 
 
+class Skipped(SystemExit):
+    """It cannot run here; outside of run() too the program then ends with 77."""
+
+    def __init__(self, why):
+        print("skipped: " + why, flush=True)
+        super().__init__(77)
+
+
+def needs(*programs):
+    """Programs of tests/requirements.txt."""
+    for program in programs:
+        if not shutil.which(program):
+            raise Skipped(f"there is no {program}; `make deps` gets it from PyPI (tests/requirements.txt)")
+
+
 def run(*tests):
     """Run test functions (or those named on the command line), each with a scratch directory, and
     speak TAP."""
     tests = [t for t in tests if t.__name__ in sys.argv[1:] or not sys.argv[1:]]
     print(f"1..{len(tests)}")
-    failed = 0
+    failed = skipped = 0
     for number, test in enumerate(tests, 1):
         name = test.__doc__ or test.__name__
         try:
             with Scratch() as root:
                 note = test(root)
             print(f"ok {number} - {name}{': ' + note if note else ''}", flush=True)
+        except Skipped:
+            skipped += 1
+            print(f"ok {number} - {name} # SKIP", flush=True)
         except (Exception, SystemExit) as error:  # the rest still runs
             failed += 1
             print(f"not ok {number} - {name}: {error!r}", flush=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed else 77 if skipped else 0)
