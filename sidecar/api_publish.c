@@ -34,7 +34,9 @@ static const struct {
     {ENAMETOOLONG, 400, "BadRequest", "a name can have 255 bytes"},
     {EACCES, 403, "Forbidden", "let the sidecar's user or group (state.gid) have it"},
     {EPERM, 403, "Forbidden", "let the sidecar's user or group (state.gid) have it"},
-    {ENOENT, 404, "NotFound", "missing directories are made with \"mkdir\":true (efsctl: --mkdir)"},
+    {ENOENT, 404, "NotFound",
+     "what is published has to be there; missing directories on the way are made with "
+     "\"mkdir\":true (efsctl: --mkdir)"},
     {EBUSY, 409, "StillWritten", NULL},
     {EAGAIN, 409, "NotReady", "condition MountReady in GET /v1/status says why"},
     {ESHUTDOWN, 409, "NotReady", "the task is ending"},
