@@ -14,9 +14,10 @@
  * answers malformed requests itself, with HTML; it keeps any number of connections, also silent
  * ones; and it shows a connection only once its whole request is there.
  *
- * Limits: HTTP_CONNECTIONS_MAX connections, of which those that have been silent for longest make
- * room; a request has to be complete HTTP_WAIT_MS after the connection or the last answer; sizes as
- * in http_head.h. A second request on a connection is read when the first one's answer is taken.
+ * Limits: HTTP_CONNECTIONS_MAX connections, of which those make room that have been silent for
+ * longest, of the user who has most; a request has to be complete HTTP_WAIT_MS after the connection
+ * or the last answer; sizes as in http_head.h. A second request on a connection is read when the
+ * first one's answer is taken.
  *
  * Ownership: a request ends with its answer; a stream when closed() is called, with the connection
  * or the server, or with http_stream_end(). Threads: loop thread only.
@@ -32,9 +33,10 @@
 #include "sidecar/http_head.h"
 
 enum {
-    HTTP_CONNECTIONS_MAX = 1024,                   /* a held lock is one */
-    HTTP_STREAMS_MAX = HTTP_CONNECTIONS_MAX - 128, /* the rest is for questions */
-    HTTP_LARGE_BODIES = 8,                         /* that are read at once */
+    HTTP_CONNECTIONS_MAX = 1024,                    /* a held lock is one */
+    HTTP_STREAMS_MAX = HTTP_CONNECTIONS_MAX - 128,  /* the rest is for questions */
+    HTTP_USER_STREAMS_MAX = HTTP_STREAMS_MAX - 128, /* of one uid: the rest is for the others */
+    HTTP_LARGE_BODIES = 8,                          /* that are read at once */
     HTTP_WAIT_MS = 30 * 1000,
 };
 
@@ -85,7 +87,7 @@ struct http_stream_ops {
     void (*closed)(void *arg);  /* the client, the server, or a client that takes nothing is gone */
 };
 
-/* For streams that live long. true: there are HTTP_STREAMS_MAX already, and it was answered so. */
+/* For streams that live long. true: there are too many already, and it was answered so. */
 bool http_stream_refused(struct http_request *request);
 
 /* Answers 200. The stream's functions must not be called from closed() on. */

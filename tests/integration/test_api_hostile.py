@@ -134,6 +134,57 @@ def wrong_user(root):
             check(uid == 4242 or f"uid {uid}" in said.stdout, f"the uid is not named: {said.stdout}")
 
 
+GREEDY = """
+import socket, sys, time
+streams, silent = [], []
+def connect(text=b""):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(sys.argv[1])
+    s.sendall(text)
+    return s
+for i in range(900):
+    s = connect(b"POST /v1/locks/greedy-%d HTTP/1.1\\r\\n\\r\\n" % i)
+    if b" 429 " in s.recv(4096):
+        print(i, flush=True)
+        break
+    streams.append(s)
+while True:  # and all that are left, again and again
+    try:
+        silent = (silent + [connect()])[-400:]
+    except OSError:
+        pass
+    time.sleep(0.001)  # slower than they are accepted, or it would be about the kernel's queue
+"""
+
+
+def one_takes_all(root):
+    """A user who takes every connection that he gets leaves some to others: for locks, and for questions that are read slowly."""
+    if os.geteuid() != 0:
+        return
+    with Sidecar(root, "--api-mode=0666", "--lock-max=4000", "--api-rate=0") as sidecar:
+        os.chmod(sidecar.root, 0o755)
+        wait_for(lambda: sidecar.condition("LocksReady")["status"] == "True", lambda: sidecar.condition("LocksReady"))
+        with subprocess.Popen(["/usr/bin/python3", "-c", GREEDY, sidecar.socket], user=4242, group=4242, extra_groups=[],
+                              stdout=subprocess.PIPE) as greedy:
+            try:
+                n = int(greedy.stdout.readline())
+                check(n == 768, f"one user keeps {n} connections")
+                quiet = Connection(sidecar.socket)
+                quiet.connect()
+                lock = Connection(sidecar.socket, 30)
+                lock.request("POST", "/v1/locks/mine")
+                check(b"granted" in lock.getresponse().readline(), "another user gets no lock")
+                for _ in range(20):
+                    check(sidecar.get("/healthz")[0] == 200, "another user is not answered")
+                    time.sleep(0.05)  # the other one goes on meanwhile: some hundred connections
+                quiet.sock.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                check(quiet.sock.recv(64).startswith(b"HTTP/1.1 200"), "a silent connection of another user had to make room")
+                lock.close()
+            finally:
+                greedy.kill()
+
+
 def wrong_settings():
     """All at once, before anything is started."""
     said = subprocess.run([PROGRAM, "--check", "--api-uids=5,root", "--metrics-sinks=emf,emf,clodwatch", "--metrics-namespace=AWS/EFS",
@@ -189,6 +240,8 @@ def main():
         wrong_user(root)
     with Scratch() as root:
         too_often(root)
+    with Scratch() as root:
+        one_takes_all(root)
 
 
 if __name__ == "__main__":
