@@ -11,20 +11,27 @@ enum { MESSAGE_MAX = 2048 };
 
 int command_misuse(const struct command_call *call, const char *format, ...)
 {
+    char words[MESSAGE_MAX];
     va_list args;
     va_start(args, format);
-    fputs("efsctl: ", stderr);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "; see efsctl %s --help\n", call->command->name);
+    vsnprintf(words, sizeof(words), format, args);
     va_end(args);
+    fputs("efsctl: ", stderr);
+    text_put(stderr, words); /* an argument may be the name of somebody's file */
+    fprintf(stderr, "; see efsctl %s --help\n", call->command->name);
     return COMMAND_MISUSE;
+}
+
+void command_say(const char *what, const struct error *err)
+{
+    fprintf(stderr, "efsctl%s%s: ", *what ? " " : "", what);
+    text_put(stderr, err->text);
+    fputc('\n', stderr);
 }
 
 int command_failed(const struct error *err)
 {
-    fputs("efsctl: ", stderr);
-    text_put(stderr, err->text);
-    fputc('\n', stderr);
+    command_say("", err);
     return COMMAND_NO_SIDECAR;
 }
 

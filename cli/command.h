@@ -83,7 +83,9 @@ int command_get(const struct command_call *call, const char *target, int64_t tim
 enum { COMMAND_CODE_SIZE = 32 };
 int command_refused(struct client *client, char ret_code[COMMAND_CODE_SIZE]);
 
-/* What err says on stderr; the exit code for it. */
+/* What err says on stderr, after the command's name where that helps, safe for a terminal. */
+void command_say(const char *what, const struct error *err);
+/* The same; the exit code for it. */
 int command_failed(const struct error *err);
 
 #endif

@@ -205,7 +205,7 @@ int conformance_run(const struct command_call *call)
         r = peer_join(run.top_fd, &run.peer, &err);
     }
     if (r < 0) {
-        fprintf(stderr, "efsctl: %s\n", err.text);
+        command_say("", &err);
     } else {
         try_all(&run, properties_alone, false);
         if (run.peer)

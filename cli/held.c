@@ -24,7 +24,9 @@ void held_say(const struct held *held, const char *words)
 {
     fprintf(stderr, "efsctl: %s ", held->kind);
     text_put(stderr, held->name);
-    fprintf(stderr, ": %s\n", words);
+    fputs(": ", stderr);
+    text_put(stderr, words);
+    fputc('\n', stderr);
 }
 
 /* ---- the sidecar's events ---- */

@@ -1,4 +1,5 @@
 /* efsctl: what people and scripts ask the sidecar. The table of commands. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -315,11 +316,13 @@ static int unknown_command(const char *name)
         if (typo_is_nearer(name, commands[i].name, &best))
             nearest = commands[i].name;
     }
+    struct error err;
     if (nearest)
-        fprintf(stderr, "efsctl: unknown command \"%.64s\" (did you mean %s?)", name, nearest);
+        error_set(&err, EINVAL, "unknown command \"%.64s\" (did you mean %s?); see efsctl --help",
+                  name, nearest);
     else
-        fprintf(stderr, "efsctl: unknown command \"%.64s\"", name);
-    fputs("; see efsctl --help\n", stderr);
+        error_set(&err, EINVAL, "unknown command \"%.64s\"; see efsctl --help", name);
+    command_say("", &err);
     return COMMAND_MISUSE;
 }
 

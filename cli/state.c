@@ -151,7 +151,9 @@ static void show_version(const struct state *s)
         return;
     }
     if (s->version_status < 0) {
-        printf("\nVERSION          %s\n", s->version_error.text);
+        fputs("\nVERSION          ", stdout);
+        text_put(stdout, s->version_error.text);
+        putchar('\n');
         return;
     }
     printf("\nformat           %" PRIu32 " (this efsctl reads %d to %d)\n", v->format,
@@ -293,6 +295,6 @@ int state_run(const struct command_call *call)
         close(state.fd);
     if (r >= 0)
         return r;
-    fprintf(stderr, "efsctl state %s: %s\n", actions[action].name, err.text);
+    command_say("state", &err);
     return COMMAND_REFUSED;
 }

@@ -68,7 +68,8 @@ int taskdef_run(const struct command_call *call)
     json_array_foreach(warnings, i, warning)
         fprintf(stderr, "efsctl taskdef: warning: %s\n", json_string_value(warning));
     if (r < 0) {
-        fprintf(stderr, "efsctl taskdef: %s: %s\n", call->arguments[1], err.text);
+        error_prefix(&err, "%s", call->arguments[1]);
+        command_say("taskdef", &err);
         return COMMAND_REFUSED;
     }
     json_dumpf(definition, stdout, JSON_INDENT(2));

@@ -2,12 +2,28 @@
 
 #include <string.h>
 
-/* C0, DEL, and C1 in its UTF-8 form (0xC2 0x80-0x9F): what a terminal may act on. */
-static size_t control_bytes(const unsigned char *p)
+/* Of the character that begins here; 0: it is none in UTF-8. */
+static size_t utf8_bytes(const unsigned char *p, size_t left)
 {
-    if (*p < 0x20 || *p == 0x7f)
+    const size_t n = *p < 0x80   ? 1
+                     : *p < 0xc2 ? 0
+                     : *p < 0xe0 ? 2
+                     : *p < 0xf0 ? 3
+                     : *p < 0xf5 ? 4
+                                 : 0;
+    for (size_t i = 1; i < n; i++)
+        if (i >= left || (p[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
+/* C0, DEL, and C1 in its UTF-8 form (0xC2 0x80-0x9F): what a terminal may act on. So may one that
+ * is not set to UTF-8 on C1 as single bytes: what is no character is shown as its bytes, too. */
+static size_t control_bytes(const unsigned char *p, size_t left)
+{
+    if (*p < 0x20 || *p == 0x7f || utf8_bytes(p, left) == 0)
         return 1;
-    return p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f ? 2 : 0;
+    return p[0] == 0xc2 && p[1] <= 0x9f ? 2 : 0;
 }
 
 /* Returns the columns that it took: continuation bytes of UTF-8 take none. */
@@ -16,10 +32,11 @@ static size_t put(FILE *out, const char *text, size_t length)
     const unsigned char *p = (const unsigned char *)text, *end = p + length;
     size_t columns = 0;
     while (p < end) {
-        size_t control = control_bytes(p);
-        columns += control > 0 ? 4 * control : (*p & 0xc0) != 0x80;
-        if (control == 0)
-            fputc(*p++, out);
+        size_t left = (size_t)(end - p), control = control_bytes(p, left);
+        size_t plain = control > 0 ? 0 : utf8_bytes(p, left);
+        columns += control > 0 ? 4 * control : 1;
+        fwrite(p, 1, plain, out);
+        p += plain;
         while (control-- > 0)
             fprintf(out, "\\x%02x", *p++);
     }

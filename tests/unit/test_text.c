@@ -24,8 +24,10 @@ static char *printed(void (*print)(FILE *out, const char *text), const char *tex
 
 static void test_terminal_is_safe(void **state)
 {
-    _cleanup_free_ char *text = printed(text_put, "a\033[2Jb\nc\x7f\xc2\x9b caf\xc3\xa9 \xff");
-    assert_string_equal(text, "a\\x1b[2Jb\\x0ac\\x7f\\xc2\\x9b caf\xc3\xa9 \xff");
+    _cleanup_free_ char *text = printed(text_put, "a\033[2Jb\nc\x7f\xc2\x9b caf\xc3\xa9 \xff \x9b"
+                                                  "31m \xe2\x82 \xe2\x82\xac \xc0\x9b \xf0\x9f");
+    assert_string_equal(text, "a\\x1b[2Jb\\x0ac\\x7f\\xc2\\x9b caf\xc3\xa9 \\xff \\x9b"
+                              "31m \\xe2\\x82 \xe2\x82\xac \\xc0\\x9b \\xf0\\x9f");
 }
 
 static void wrap_4(FILE *out, const char *text)
