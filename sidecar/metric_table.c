@@ -211,6 +211,7 @@ const char *const metric_alarms[METRIC_N] = {
     [METRIC_NFS_RECONNECTS] = "Sum > 0 in 3 of 15 minutes",
     [METRIC_NFS_LEASE_EXPIRED] = "Maximum > 0: locks may be lost",
     [METRIC_BLIND_DIRS] = "Minimum > 0: raise watch.max_dirs, or narrow watch.paths",
+    [METRIC_WATCH_RESTARTS] = "Sum >= 3 in 2 of 2 periods of 5 minutes: FeedReady says why",
     [METRIC_FEED_STALENESS] =
         "Maximum > 60000 in 3 of 3 minutes: the board cannot be read, changes of others come late",
     [METRIC_FEED_GAPS] = "Sum > 0 again and again: raise feed.segments on the task that writes",

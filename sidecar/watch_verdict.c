@@ -9,8 +9,6 @@
 #include "lib/text.h"
 #include "sidecar/spawn.h"
 
-enum { HOW_SIZE = 256 };
-
 void watch_verdict_ready(struct conditions *conditions, const struct watch_status *child,
                          bool lacks_slot)
 {
@@ -40,33 +38,45 @@ void watch_verdict_ready(struct conditions *conditions, const struct watch_statu
 }
 
 /* "was ended by signal 11 (Segmentation fault): it said \"...\"" */
-static void say_how(const struct watch_end *end, char how[HOW_SIZE])
+static void say_how(const struct watch_end *end, char how[WATCH_HOW_SIZE])
 {
     int code = WIFEXITED(end->status) ? WEXITSTATUS(end->status) : 0;
     const char *words = end->last_words;
     size_t n;
     if (end->was_silent)
-        n = (size_t)snprintf(how, HOW_SIZE, "did not answer and was killed");
+        n = (size_t)snprintf(how, WATCH_HOW_SIZE, "did not answer and was killed");
     else if (WIFSIGNALED(end->status))
-        n = (size_t)snprintf(how, HOW_SIZE, "was ended by signal %d (%s)", WTERMSIG(end->status),
-                             strsignal(WTERMSIG(end->status)));
+        n = (size_t)snprintf(how, WATCH_HOW_SIZE, "was ended by signal %d (%s)",
+                             WTERMSIG(end->status), strsignal(WTERMSIG(end->status)));
     else if (code == SPAWN_NOT_FOUND)
-        n = (size_t)snprintf(how, HOW_SIZE,
+        n = (size_t)snprintf(how, WATCH_HOW_SIZE,
                              "cannot be executed; it belongs beside efs-sidecar or in $PATH");
     else
-        n = (size_t)snprintf(how, HOW_SIZE, "ended with code %d", code);
-    if (*words && n < HOW_SIZE)
-        snprintf(how + n, HOW_SIZE - n, ". It said \"%s\"", words);
+        n = (size_t)snprintf(how, WATCH_HOW_SIZE, "ended with code %d", code);
+    if (*words && n < WATCH_HOW_SIZE)
+        snprintf(how + n, WATCH_HOW_SIZE - n, ". It said \"%s\"", words);
 }
 
-void watch_verdict_ended(struct conditions *conditions, const struct watch_end *end)
+void watch_verdict_ended(struct conditions *conditions, const struct watch_end *end,
+                         char ret_how[WATCH_HOW_SIZE])
 {
-    char how[HOW_SIZE];
-    say_how(end, how);
-    log_warn("efs-watch on %s %s", end->path, how);
-    conditions_set(conditions, CONDITION_FEED_READY, CONDITION_FALSE, "WatcherRestarting",
+    bool fails = end->in_a_row >= WATCH_ENDS_FAILING;
+    say_how(end, ret_how);
+    log_warn("efs-watch on %s %s", end->path, ret_how);
+    conditions_set(conditions, CONDITION_FEED_READY, CONDITION_FALSE,
+                   fails ? "WatcherFailing" : "WatcherRestarting",
                    "efs-watch ended %u %s in a row: it %s. It is started again after %lld s, and "
                    "readers of changes get a resync then. Locks, claims and publishing go on",
-                   end->in_a_row, text_plural(end->in_a_row, "time", "times"), how,
+                   end->in_a_row, text_plural(end->in_a_row, "time", "times"), ret_how,
                    (long long)((end->pause_ms + 999) / 1000));
+}
+
+void watch_verdict_failing(struct conditions *conditions, unsigned in_a_row, const char *how)
+{
+    conditions_set(
+        conditions, CONDITION_FEED_READY, CONDITION_FALSE, "WatcherFailing",
+        "efs-watch runs, but it ended %u times in a row, the last time it %s. This "
+        "becomes True when it has lived for a while; until then changes may be late, and "
+        "come with a resync for each end",
+        in_a_row, how);
 }

@@ -2,7 +2,9 @@
  * watch_verdict: what the condition FeedReady says about an efs-watch that runs, or that ended.
  *
  *     watch_verdict_ready(conditions, &child, lacks_slot);
- *     watch_verdict_ended(conditions, &(struct watch_end){...});      // logs it, too
+ *     watch_verdict_ended(conditions, &(struct watch_end){...}, how); // logs it, too
+ *     watch_verdict_failing(conditions, in_a_row, how);               // it runs again: for how
+ * long?
  *
  * Threads: the loop's.
  */
@@ -14,6 +16,11 @@
 
 #include "lib/share/watch_frames.h"
 #include "sidecar/health.h"
+
+enum {
+    WATCH_HOW_SIZE = 256,
+    WATCH_ENDS_FAILING = 3, /* in a row: until then it is an accident */
+};
 
 /* An end that nobody asked for. */
 struct watch_end {
@@ -28,6 +35,8 @@ struct watch_end {
 /* It has read the directories. lacks_slot: it should announce, and cannot. */
 void watch_verdict_ready(struct conditions *conditions, const struct watch_status *child,
                          bool lacks_slot);
-void watch_verdict_ended(struct conditions *conditions, const struct watch_end *end);
+void watch_verdict_ended(struct conditions *conditions, const struct watch_end *end,
+                         char ret_how[WATCH_HOW_SIZE]);
+void watch_verdict_failing(struct conditions *conditions, unsigned in_a_row, const char *how);
 
 #endif

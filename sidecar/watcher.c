@@ -22,7 +22,7 @@
 enum {
     RESTART_FIRST_MS = 1000,
     RESTART_MOST_MS = 60 * 1000,
-    LIVED_WELL_MS = 60 * 1000, /* a child that lived so long did not fail at its start */
+    STALLS_OF_A_LIFE = 4, /* of mount.stall_after: a child that lived so long lives well */
     PINGS_PER_STALL = 3,
     FROZEN_MS = 5000, /* without a tick, of one a second */
     ENDING_MS = 7000, /* efs-watch gives up by itself a second earlier */
@@ -54,6 +54,7 @@ struct watcher {
     bool allowed, stopping, asked_to_end;
     bool silent; /* it is killed for that */
     unsigned ends_in_a_row;
+    char last_end[WATCH_HOW_SIZE];
     uint64_t fresh_ms; /* as the last child that knew said */
     int64_t started_ms, next_start_ms, ping_ms, heard_ms, tick_ms;
     struct backoff backoff;
@@ -67,8 +68,19 @@ static void say(struct watcher *w, enum condition_status status, const char *rea
     conditions_set(w->options.conditions, CONDITION_FEED_READY, status, reason, "%s", text);
 }
 
+static bool lives_well(const struct watcher *w)
+{
+    return clock_now_ms() - w->started_ms >= STALLS_OF_A_LIFE * w->options.settings->stall_after_ms;
+}
+
+/* Who ended again and again is believed when he lives: the condition does not follow each start. */
 static void say_ready(struct watcher *w)
 {
+    if (w->ends_in_a_row >= WATCH_ENDS_FAILING && !lives_well(w)) {
+        watch_verdict_failing(w->options.conditions, w->ends_in_a_row, w->last_end);
+        return;
+    }
+    w->ends_in_a_row = lives_well(w) ? 0 : w->ends_in_a_row;
     watch_verdict_ready(w->options.conditions, &w->talk.status,
                         w->options.wants_slot && !w->child_is_member);
 }
@@ -128,7 +140,7 @@ static void be_replaced(struct watcher *w)
 static void plan_restart(struct watcher *w, int status)
 {
     int64_t now_ms = clock_now_ms();
-    if (now_ms - w->started_ms >= LIVED_WELL_MS) {
+    if (lives_well(w)) {
         backoff_reset(&w->backoff);
         w->ends_in_a_row = 0;
     }
@@ -144,7 +156,7 @@ static void plan_restart(struct watcher *w, int status)
         .in_a_row = ++w->ends_in_a_row,
         .pause_ms = pause_ms,
     };
-    watch_verdict_ended(w->options.conditions, &end);
+    watch_verdict_ended(w->options.conditions, &end, w->last_end);
 }
 
 static void on_child_ended(evutil_socket_t number, short what, void *arg)

@@ -17,11 +17,12 @@
  * Where a slot is expected, the first child waits for it, but no longer than mount.stall_after:
  * then it starts as a listener, and is replaced when the slot is there.
  *
- * A child that dies is started again with capped back-off. One that does not answer pings is
- * reported (FeedReady=False, WatcherStalled), and killed once the mount answers: before that it is
- * not its fault, and it would have to scan the whole mount again. A kill is never waited for; the
- * next child starts when the last one is gone and the mount is allowed. Readers of the feed get a
- * resync after each restart, and so do the peers.
+ * A child that dies is started again with capped back-off. After WATCH_ENDS_FAILING ends in a row
+ * FeedReady stays False, WatcherFailing, until a child has lived for a while. One that does not
+ * answer pings is reported (FeedReady=False, WatcherStalled), and killed once the mount answers:
+ * before that it is not its fault, and it would have to scan the whole mount again. A kill is never
+ * waited for; the next child starts when the last one is gone and the mount is allowed. Readers of
+ * the feed get a resync after each restart, and so do the peers.
  *
  * Ownership: the strings of a status are the watcher's, until the loop turns. Threads: the loop's.
  */

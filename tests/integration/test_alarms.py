@@ -19,7 +19,7 @@ STEADY = [0.0] * N
 # Series by metric: what is healthy, and what the alarm of that name is for. The newest value is last.
 HEALTHY = {
     "TriggeredRules": [None] * N, "MountStalled": STEADY, "Heartbeat": [3.0] * N, "CanaryWriteLatency": [25.0] * N, "NfsTimeouts": STEADY,
-    "LocksLost": STEADY, "DeadLetters": STEADY, "FeedStaleness": [1500.0] * N, "OrphanedTasks": [2.0] * N, "MetricLinesDropped": STEADY,
+    "LocksLost": STEADY, "DeadLetters": STEADY, "WatchRestarts": STEADY, "FeedStaleness": [1500.0] * N, "OrphanedTasks": [2.0] * N, "MetricLinesDropped": STEADY,
     "MetricDataDropped": STEADY, "MeteredIOBytes": [60 * 10.0 * MIB] * N, "PermittedThroughput": [100.0 * MIB] * N,
     "BurstCreditBalance": [2.1e12] * N, "PercentIOLimit": [12.0] * N,
 }
@@ -40,6 +40,7 @@ SICK = {
     "lock-lost": then("LocksLost", 1.0),
     "dead-letters": then("DeadLetters", 2.0),
     "feed-lag": then("FeedStaleness", 61000.0, 121000.0, 181000.0),
+    "watcher-failing": then("WatchRestarts", 4.0, 3.0),
     "orphans-growing": {"OrphanedTasks": [2.0, 2.0, 3.0, 5.0, 9.0]},
     "metrics-dropped": {"MetricLinesDropped": [0.0] * 5 + [None] * 5, "MetricDataDropped": [0.0] * 5 + [7.0] * 5},
     "throughput-high": {"MeteredIOBytes": [60 * 95.0 * MIB] * 11 + [1.0] * 4, "PermittedThroughput": [100.0 * MIB] * 15},
@@ -50,7 +51,7 @@ SICK = {
 NEAR = {
     "mount-stalled": then("MountStalled", 1.0, 1.0, 0.0), "heartbeat-silent": then("Heartbeat", None, None, None, 1.0),
     "canary-slow": then("CanaryWriteLatency", 5000.0, 20.0, 400.0), "major-timeouts": then("NfsTimeouts", 3.0, 3.0, 0.0, 3.0, 3.0),
-    "feed-lag": then("FeedStaleness", 61000.0, 1000.0, 61000.0), "orphans-growing": {"OrphanedTasks": [0.0, 9.0, 9.0, 9.0, 9.0]},
+    "feed-lag": then("FeedStaleness", 61000.0, 1000.0, 61000.0), "watcher-failing": then("WatchRestarts", 9.0, 0.0, 2.0, 2.0), "orphans-growing": {"OrphanedTasks": [0.0, 9.0, 9.0, 9.0, 9.0]},
     "metrics-dropped": {"MetricLinesDropped": [5.0] * 4 + [0.0], "MetricDataDropped": [0.0] * 5},
     "throughput-high": {"MeteredIOBytes": [60 * 95.0 * MIB] * 9 + [1.0] * 6, "PermittedThroughput": [100.0 * MIB] * 15},
     "burst-credits": {"BurstCreditBalance": [4.5e11] * 3, "PermittedThroughput": [100.0 * MIB] * 3},

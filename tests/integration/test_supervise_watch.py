@@ -50,10 +50,10 @@ class Place:
 
 def ends_at_once(root):
     """it ends at once: how often and why, in FeedReady; locks, claims, publish go on; staleness grows; it recovers"""
-    place = Place(root, "exits")
+    place = Place(root, "exits", "--mount-stall-after=5s")
     with place.sidecar as s:
         place.wait_feed("False", "3 times in a row", "ended with code 3", 'It said "the floor is wet"', "Locks, claims and publishing go on")
-        check(place.feed()["reason"] == "WatcherRestarting", place.feed())
+        check(place.feed()["reason"] == "WatcherFailing", place.feed())
         check("the floor is wet" in s.log(), "what it says is not passed on")
         wait_locks(s)
         hold = Hold(s, "one")
@@ -91,18 +91,25 @@ def ends_otherwise(root):
 
 
 def dies_while_it_works(root):
-    """a crash whenever it works: the count goes on, restarts get rarer, and while it hangs the sidecar stops in time"""
-    place = Place(root, "good", "--mount-stall-after=2s")
+    """a crash whenever it works: after three in a row FeedReady stays False while it runs, restarts get rarer, WatchRestarts counts;
+    while it hangs the sidecar stops in time"""
+    place = Place(root, "good", "--mount-stall-after=10s")
     with place.sidecar as s:
         times = []
-        for _ in range(4):
-            place.wait_feed("True")
+        for n in range(4):
+            wait_for(lambda: s.status()["mounts"][0]["watch"]["state"] == "ready", lambda: f"it does not work: {place.feed()}", 60)
+            expected = ("True", "Watching") if n < 3 else ("False", "WatcherFailing")
+            wait_for(lambda: (place.feed()["status"], place.feed()["reason"]) == expected, lambda: f"{n} ends: {place.feed()}", 30)
             times.append(time.monotonic())
             os.kill(children(s.process.pid)[0], signal.SIGABRT)
-            place.wait_feed("False")
+            place.wait_feed("False", f"ended {n + 1} ")
         pauses = [b - a for a, b in zip(times, times[1:])]
         check(pauses[-1] > pauses[0] + 0.5, f"no back-off: {pauses}")
         check("ended 4 times in a row: it was ended by signal 6 (Aborted)" in place.feed()["message"], place.feed())
+        changed = [line for line in s.log().splitlines() if '"FeedReady"' in line]
+        check(changed and "WatcherFailing" in changed[-1] and sum("WatcherFailing" in line for line in changed) == 1, f"it flaps: {changed}")
+        counts = [line for line in s.get("/metrics")[1].splitlines() if line.startswith("efs_sidecar_watch_restarts_total")]
+        check(len(counts) == 1 and float(counts[0].split()[-1]) == 4, f"{counts}")
         place.mode("hangs")
         wait_for(lambda: children(s.process.pid), "it is not started again", 60)
         check(s.stop(15) == 0, s.log())

@@ -127,7 +127,7 @@ static void test_hundred_ends(void **state)
 
     const struct condition *ready = &conditions.of[CONDITION_FEED_READY];
     assert_int_equal(ready->status, CONDITION_FALSE);
-    assert_string_equal(ready->reason, "WatcherRestarting");
+    assert_string_equal(ready->reason, "WatcherFailing");
     assert_non_null(strstr(ready->message, "ended 100 times in a row: it ended with code 3. It "
                                            "said \"no room\""));
     watcher_status(watcher, &status);
