@@ -34,12 +34,14 @@ class Image:
             text = file.read()
         args = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.M))
         env = dict(re.findall(r"^ENV (\w+)=(\S+)$", text, re.M))
-        mode, paths = re.search(r"install -d -m (\d+) ((?:/\S+ ?)+)$", text, re.M).groups()
-        volumes = json.loads(re.search(r"^VOLUME (.*)$", text, re.M).group(1))
-        check(sorted(volumes) == sorted(paths.split()), f"the Dockerfile makes {paths}, and has the volumes {volumes}")
-        user = re.sub(r"\$(\w+)", lambda m: args[m.group(1)], re.search(r"^USER (\S+)$", text, re.M).group(1))
+        text = re.sub(r"\$(UID|GID)\b", lambda m: args[m.group(1)], text)
+        made = re.findall(r"install -d -m (\d+) (?:-o (\d+) -g (\d+) )?(/[^\\\n]+)", text)
+        volumes = {path: (mode, int(uid or 0), int(gid or 0)) for mode, uid, gid, paths in made for path in paths.split()}
+        declared = json.loads(re.search(r"^VOLUME (.*)$", text, re.M).group(1))
+        check(sorted(volumes) == sorted(declared), f"the Dockerfile makes {volumes}, and has the volumes {declared}")
+        user = re.search(r"^USER (\S+)$", text, re.M).group(1)
         command = json.loads(re.search(r"^CMD (.*)$", text, re.M).group(1))
-        return cls(command, env={"PATH": cluster.path, **env}, user=user, volumes={path: (mode, 0, 0) for path in volumes})
+        return cls(command, env={"PATH": cluster.path, **env}, user=user, volumes=volumes)
 
     @classmethod
     def built(cls, cluster, over=None, command=None):
