@@ -190,7 +190,7 @@ def overflow(root):
     """After an overflow the others are told one resync, when all has been read again, and not what was found"""
     state = State(root)
     os.mkdir(os.path.join(root, b"d"))
-    with Member(state, state.join(0, 1), 0, 1) as member:
+    with Member(state, state.join(0, 1), 0, 1, "--watch-batch=5s") as member:  # time to read up to where it overflowed
         member.process.send_signal(signal.SIGSTOP)
         for i in range(20000):
             touch(root, b"f%d" % (i % 2500))

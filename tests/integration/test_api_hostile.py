@@ -14,6 +14,11 @@ from watchlib import Scratch, check, check_size, wait_for
 HEALTH_MS = 100
 
 
+def health_ms(sidecar):
+    """The best of some: what slows /healthz slows each, other work of this machine does not."""
+    return min(sidecar.health_ms() for _ in range(5))
+
+
 def answered(sidecar, what, expected, words=(), method="GET", target="/", body=None):
     status, error = sidecar.request(method, target, body)
     check(status == expected, f"{what}: answered {status}, not {expected}: {error}")
@@ -91,7 +96,7 @@ def stuck_clients(sidecar):
         s.send([b"", b"GET /heal", b"POST / HTTP/1.1\r\nContent-Length: 60000\r\n\r\n" + b"x" * 50000, b"G" * 16000][i % 4] or b"G")
         clients.append(s)
         if i % 50 == 49:
-            took = sidecar.health_ms()
+            took = health_ms(sidecar)
             check(took < HEALTH_MS, f"/healthz took {took:.0f} ms beside {i + 1} stuck connections")
     grown = sidecar.rss_kib() - before_kib
     check_size(grown < 12 * 1024, f"600 stuck connections made the sidecar {grown} KiB larger")
@@ -113,7 +118,7 @@ def greedy_client(sidecar):
         except TimeoutError:
             pass
         check(sent < 10 * 1024 * 1024, f"{sent} bytes of requests were taken from a client that reads nothing")
-        check(sidecar.health_ms() < HEALTH_MS, "a greedy client slows /healthz")
+        check(health_ms(sidecar) < HEALTH_MS, "a greedy client slows /healthz")
         check_size(sidecar.rss_kib() - before_kib < 4096, "a greedy client makes the sidecar grow")
 
 
@@ -229,7 +234,7 @@ def main():
         broken_bytes(sidecar)
         greedy_client(sidecar)
         grown = stuck_clients(sidecar)
-        check(sidecar.health_ms() < HEALTH_MS, "/healthz is slow afterwards")
+        check(health_ms(sidecar) < HEALTH_MS, "/healthz is slow afterwards")
         check(sidecar.get("/healthz")[1]["pid"] == pid, "the sidecar was restarted")
         text = sidecar.get("/metrics")[1]
         counts = {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line.startswith("efs_sidecar_api_")}
