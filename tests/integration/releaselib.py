@@ -155,6 +155,7 @@ def answers(release, top):
         found["404"] = answer(s, "GET", "/v1/nothing")
         found["405"] = answer(s, "POST", "/v1/status")
         found["400"] = answer(s, "POST", "/v1/publish", "{")
+        wait_for(lambda: "efs_sidecar_task_directory_bytes" in s.get("/metrics")[1], "the task's directory was not counted")
         found["GET /metrics"] = series(s.get("/metrics")[1])
         state = os.path.join(s.mounts[0], ".efs-sidecar")
         found["VERSION"] = load(os.path.join(state, "VERSION"))

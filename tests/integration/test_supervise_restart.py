@@ -68,8 +68,8 @@ def killed(root):
 
 
 def crashed(root):
-    """SIGSEGV: the same"""
-    return held_things(root, signal.SIGSEGV)
+    """SIGABRT: the same"""
+    return held_things(root, signal.SIGABRT)
 
 
 def cursor(root):
