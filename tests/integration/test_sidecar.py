@@ -315,7 +315,7 @@ def run_directory(root):
     """is made such that others can pass; one that cannot be made is an error that names the way out"""
     top, data = places(root)
     sidecar = Sidecar(top, data, run_dir="a/b").ready()
-    check(stat.S_IMODE(os.stat(f"{top}/a/b").st_mode) == 0o2775, "mode")
+    check(stat.S_IMODE(os.stat(f"{top}/a/b").st_mode) == 0o3775, "mode")
     sidecar.stop()
     with open(f"{top}/file", "w", encoding="ascii"):
         bad = Sidecar(top, data, run_dir="file/run", wait=False)
