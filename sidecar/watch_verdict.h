@@ -3,8 +3,7 @@
  *
  *     watch_verdict_ready(conditions, &child, lacks_slot);
  *     watch_verdict_ended(conditions, &(struct watch_end){...}, how); // logs it, too
- *     watch_verdict_failing(conditions, in_a_row, how);               // it runs again: for how
- * long?
+ *     watch_verdict_failing(conditions, in_a_row, how); // it runs again, but for how long?
  *
  * Threads: the loop's.
  */
