@@ -72,12 +72,13 @@ static int renamed(struct tracker *t, const struct move *move, struct dir *dir, 
     if (r < 0 || !moved)
         return r;
     char buffer[CHANGE_PATH_MAX + 1];
-    const char *from = wd_table_path(moved, "", buffer);
+    const char *from = t->remote ? wd_table_path(moved, "", buffer) : NULL;
     r = wd_table_move(&t->dirs, moved, dir, name);
     if (r < 0)
         return r;
     scan_moved(t, moved);
-    return remote_renamed(t, moved, from, NULL);
+    remote_renamed(t, moved, from, true);
+    return 0;
 }
 
 /* Two names changed places in one step (RENAME_EXCHANGE): that is told as a rename and its reverse,

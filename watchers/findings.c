@@ -1,12 +1,10 @@
 #include "watchers/findings.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/clock.h"
-#include "watchers/renames.h"
 
 static struct finding **bucket(struct findings *f, const char *path)
 {
@@ -79,43 +77,6 @@ void findings_cancel(struct findings *f, const char *path)
     struct finding *finding = *find(f, path);
     if (finding)
         findings_remove(f, finding);
-}
-
-/* The same under another path, at the same place of the queue, unless there is one already. */
-static int add_renamed(struct findings *f, struct finding *finding, const char *to,
-                       const char *rest)
-{
-    size_t length = strlen(to) + strlen(rest) + 1;
-    struct finding *renamed = malloc(sizeof(*renamed) + length);
-    if (!renamed)
-        return -ENOMEM;
-    *renamed =
-        (struct finding){.due_ms = finding->due_ms, .op = finding->op, .is_dir = finding->is_dir};
-    snprintf(renamed->path, length, "%s%s", to, rest);
-    struct finding **at = find(f, renamed->path);
-    if (*at) {
-        free(renamed);
-        return 0;
-    }
-    *at = renamed;
-    TAILQ_INSERT_BEFORE(finding, renamed, order);
-    f->count++;
-    return 0;
-}
-
-int findings_rename(struct findings *f, const char *from, const char *to)
-{
-    struct finding *next;
-    int r = 0;
-    for (struct finding *finding = TAILQ_FIRST(&f->queue); finding && r == 0; finding = next) {
-        next = TAILQ_NEXT(finding, order);
-        const char *rest = renames_rest(finding->path, from);
-        if (!rest)
-            continue;
-        r = add_renamed(f, finding, to, rest);
-        findings_remove(f, finding);
-    }
-    return r;
 }
 
 struct finding *findings_due(const struct findings *f, int64_t now_ms)

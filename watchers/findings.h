@@ -41,10 +41,6 @@ void findings_clear(struct findings *findings);
 
 int findings_add(struct findings *findings, const char *path, enum change_op op, bool is_dir,
                  int64_t due_ms);
-
-/* A directory has another path now, and so has what is beneath it. */
-int findings_rename(struct findings *findings, const char *from, const char *to);
-
 void findings_cancel(struct findings *findings, const char *path);
 struct finding *findings_due(const struct findings *findings, int64_t now_ms);
 void findings_remove(struct findings *findings, struct finding *finding);

@@ -35,17 +35,9 @@ bool grace_is_told(const struct grace *g, const char *path, int64_t ctime_ns)
     return heard->path == hash && heard->ctime_ns >= ctime_ns;
 }
 
-/* Was exactly this told? What has an earlier time may be another one that was moved there. */
-static bool is_heard(const struct grace *g, const struct change *change)
-{
-    uint64_t hash = hash_path(change->path);
-    const struct heard *heard = &g->heard[hash % GRACE_HEARD];
-    return heard->path == hash && heard->ctime_ns == change->ctime_ns;
-}
-
 bool grace_found(struct grace *g, const struct change *change, int64_t due_ms)
 {
-    if (is_heard(g, change))
+    if (grace_is_told(g, change->path, change->ctime_ns))
         return true;
     return !findings_is_full(&g->found) && findings_add(&g->found, change->path, change->op,
                                                         change->flags & CHANGE_IS_DIR, due_ms) == 0;

@@ -34,18 +34,12 @@ void grace_release(struct grace *grace);
 void grace_heard(struct grace *grace, const char *path, int64_t ctime_ns);
 bool grace_is_told(const struct grace *grace, const char *path, int64_t ctime_ns);
 
-/* True: it was told, or is looked at again when it is due; false: there is no room. */
+/* False: there is no room. */
 bool grace_found(struct grace *grace, const struct change *change, int64_t due_ms);
 
 /* What was to be told was gone. If no event of this host says why, another host removed it where it
  * may not watch yet, so only we can tell: it is looked at again when it is due. */
 void grace_gone(struct grace *grace, const char *path, bool is_dir, int64_t due_ms);
-
-/* A directory has another path now. */
-static inline int grace_renamed(struct grace *grace, const char *from, const char *to)
-{
-    return findings_rename(&grace->found, from, to);
-}
 
 static inline struct finding *grace_due(const struct grace *grace, int64_t now_ms)
 {

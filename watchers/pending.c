@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
-
 void pending_init(struct pending *p)
 {
     memset(p, 0, sizeof(*p));
@@ -246,47 +244,18 @@ static int record_rename(struct pending *p, struct dir *from_dir, const char *fr
     return path ? note(p, dir, name, CHANGE_CREATE, flags, ret) : 0;
 }
 
-/* The note is told where it stands in the queue, under the path that it has now. */
-static int fix_path(struct pending *p, struct pending_entry *note)
-{
-    char buffer[CHANGE_PATH_MAX + 1];
-    const char *path = wd_table_path(note->dir, note->text, buffer);
-    struct pending_entry *record = append(p, PENDING_RECORD, path ? strlen(path) + 1 : 0);
-    if (!record)
-        return -ENOMEM;
-    if (path) {
-        memcpy(record->text, path, strlen(path) + 1);
-        record->op = note->op;
-        record->is_dir = note->is_dir;
-        record->origin = note->origin;
-        record->peer = take_ptr(note->peer);
-        TAILQ_REMOVE(&p->queue, record, order);
-        TAILQ_INSERT_BEFORE(note, record, order);
-    } else {
-        pending_remove(p, record);
-    }
-    pending_remove(p, note);
-    return 0;
-}
-
-/* A sealed note is of what was there before something else had the name, which later records may
- * speak of: it stays in front of them. That a file was published holds for what is there. */
-static int move_notes_behind(struct pending *p, const struct dir *moved)
+static void move_notes_behind(struct pending *p, const struct dir *moved)
 {
     struct pending_queue behind = TAILQ_HEAD_INITIALIZER(behind);
-    int r = 0;
-    for (struct pending_entry *e = TAILQ_FIRST(&p->queue), *next; e && r == 0; e = next) {
+    for (struct pending_entry *e = TAILQ_FIRST(&p->queue), *next; e; e = next) {
         next = TAILQ_NEXT(e, order);
         bool below = e->kind == PENDING_NOTE && wd_table_is_under(e->dir, moved);
-        if (below && e->sealed && e->op != CHANGE_PUBLISH) {
-            r = fix_path(p, e);
-        } else if (below || (is_mark(e) && !TAILQ_EMPTY(&behind))) {
+        if (below || (is_mark(e) && !TAILQ_EMPTY(&behind))) {
             TAILQ_REMOVE(&p->queue, e, order);
             TAILQ_INSERT_TAIL(&behind, e, order);
         }
     }
     TAILQ_CONCAT(&p->queue, &behind, order);
-    return r;
 }
 
 /* *ret: the record, or the note that stands for it; NULL: none. */
@@ -327,7 +296,9 @@ static int rename_entry(struct pending *p, struct dir *from_dir, const char *fro
         r = pending_note(p, dir, name, later, later_flags);
     if (r == 0 && kept)
         r = pending_note(p, dir, name, kept, flags & PENDING_IS_DIR);
-    return r == 0 && moved ? move_notes_behind(p, moved) : r;
+    if (r == 0 && moved)
+        move_notes_behind(p, moved);
+    return r;
 }
 
 int pending_rename(struct pending *p, struct dir *from_dir, const char *from_name, struct dir *dir,

@@ -9,8 +9,7 @@
  * What another member tells is kept the same way. A note that merges several events is the business
  * of whoever has to do most about it, see enum pending_origin.
  * When a directory is renamed the notes below it are moved behind the record of the rename, because
- * they carry the new path, and so are marks behind such notes. Nothing else changes its place: a
- * note that is sealed, because its name has another meaning since, becomes a record where it is.
+ * they carry the new path, and so are marks behind such notes. Nothing else changes its place.
  *
  *     pending_note(&pending, dir, "name", CHANGE_CREATE, PENDING_UNKNOWN);
  *     while ((entry = pending_first(&pending))) {

@@ -52,18 +52,8 @@ static void locate(const struct tracker *t, const char *path, struct place *plac
     }
 }
 
-/* May what this client believes of a file be older than what the record says of it? Two changes
- * within one tick of the server's clock have one time. */
-static bool is_behind(const struct change *now, const struct change *record)
-{
-    if (!(record->flags & CHANGE_HAS_ATTRS) || record->ctime_ns < now->ctime_ns)
-        return false;
-    return record->ctime_ns > now->ctime_ns || record->size != now->size ||
-           record->mtime_ns != now->mtime_ns;
-}
-
-/* What lies there now. If that cannot be found out, what the record says counts. What is behind the
- * record is asked of the server. */
+/* What lies there now. If that cannot be found out, what the record says counts. What this client
+ * believes of a file may be older than what the record says of it: then the server is asked. */
 static void look(struct tracker *t, struct place *place, const struct change *record, bool expected)
 {
     char buffer[CHANGE_PATH_MAX + 1];
@@ -79,7 +69,7 @@ static void look(struct tracker *t, struct place *place, const struct change *re
     }
     if (r == 0)
         r = tell_attributes(&place->now, fd, name, false);
-    if (r == 0 && is_behind(&place->now, record))
+    if (r == 0 && record->flags & CHANGE_HAS_ATTRS && record->ctime_ns > place->now.ctime_ns)
         r = tell_attributes(&place->now, fd, name, true);
     bool gone = r == -ENOENT || r == -ENOTDIR || r == -ESTALE || r == -ELOOP;
     place->exists = r == 0 || (!gone && expected);
@@ -123,14 +113,12 @@ static int tell_gone(struct tracker *t, const struct place *place, const struct 
     return note(t, place, &told);
 }
 
-/* There is a directory at place, or on the way to it, that may be new. The record of a delete or a
- * rename says that another one was there. */
-static int arm(struct tracker *t, const struct place *place, const struct change *record)
+/* There is a directory at place, or on the way to it, that may be new. */
+static int arm(struct tracker *t, const struct place *place)
 {
     struct dir *child = wd_table_child(&t->dirs, place->dir, place->name);
-    bool renewed = record->op == CHANGE_DELETE || record->op == CHANGE_RENAME;
     if (child && place->known)
-        (renewed ? scan_renew : scan_rearm)(t, child, SCAN_NEW_REMOTE);
+        scan_rearm(t, child, SCAN_NEW_REMOTE);
     if (child || place->dir->blind)
         return 0;
     return scan_found(t, place->dir, place->name, true, SCAN_NEW_REMOTE);
@@ -164,7 +152,7 @@ static int tell_there(struct tracker *t, const struct place *place, const struct
     int r = note(t, place, &told);
     if (r < 0 || (place->known && !is_dir))
         return r;
-    return told.op == CHANGE_CREATE || !place->known ? arm(t, place, record) : 0;
+    return told.op == CHANGE_CREATE || !place->known ? arm(t, place) : 0;
 }
 
 static int tell_state(struct tracker *t, const struct place *place, const struct change *record)
@@ -175,26 +163,20 @@ static int tell_state(struct tracker *t, const struct place *place, const struct
                          : tell_gone(t, place, record, record->flags & CHANGE_IS_DIR);
 }
 
-/* A directory above path may have been renamed since the record was written. As far as we know of
- * that, the news is about what lies there now. What the scan found is not told in order. */
+/* A directory above path may have been renamed since the record was written. If we know of that,
+ * the news is about what lies there now. */
 static int tell_moved(struct tracker *t, const char *path, const struct change *record)
 {
     char buffer[CHANGE_PATH_MAX + 1];
-    struct renames_walk walk = {
-        .path = path,
-        .teller = record->source == CHANGE_SOURCE_SCAN ? NULL : record->observer,
-        .since_ms = clock_now_ms() - RENAMED_BEHIND_MS,
-    };
     struct place there;
-    int r = 0;
-    while (r == 0 && renames_next(&t->renames, &walk, buffer)) {
-        locate(t, buffer, &there);
-        if (there.verdict == SCOPE_OUT)
-            continue;
-        look(t, &there, record, false);
-        r = tell_state(t, &there, record);
-    }
-    return r;
+    path = renames_follow(&t->renames, path, clock_now_ms() - RENAMED_BEHIND_MS, buffer);
+    if (!path)
+        return 0;
+    locate(t, path, &there);
+    if (there.verdict == SCOPE_OUT)
+        return 0;
+    look(t, &there, record, false);
+    return tell_state(t, &there, record);
 }
 
 /* Tell what lies at a path that the record names. */
@@ -224,17 +206,16 @@ static void look_behind(struct tracker *t, struct dir *dir, bool here, int64_t s
     look_behind(t, child, here, since_ms);
 }
 
-int remote_renamed(struct tracker *t, struct dir *dir, const char *from, const char *maker)
+void remote_renamed(struct tracker *t, struct dir *dir, const char *from, bool here)
 {
     char buffer[CHANGE_PATH_MAX + 1];
     const char *to = wd_table_path(dir, "", buffer);
     int64_t now_ms = clock_now_ms();
-    if (t->remote)
-        look_behind(t, dir, !maker, now_ms > RENAMED_BEHIND_MS ? now_ms - RENAMED_BEHIND_MS : 0);
-    if (!from || !to)
-        return 0;
-    renames_note(&t->renames, from, to, maker, now_ms);
-    return grace_renamed(&t->grace, from, to);
+    if (!t->remote)
+        return;
+    if (from && to)
+        renames_note(&t->renames, from, to, now_ms);
+    look_behind(t, dir, here, now_ms > RENAMED_BEHIND_MS ? now_ms - RENAMED_BEHIND_MS : 0);
 }
 
 static int move(struct tracker *t, const struct place *from, const struct place *to,
@@ -257,21 +238,8 @@ static int move(struct tracker *t, const struct place *from, const struct place 
     if (r < 0)
         return r;
     scan_moved(t, moved);
-    return remote_renamed(t, moved, change->from, change->observer);
-}
-
-static int tell_ends(struct tracker *t, const struct change *change)
-{
-    int r = apply_path(t, change->from, change, false);
-    return r == 0 ? apply_path(t, change->path, change, true) : r;
-}
-
-/* It shows; but it may have been made in a directory that has another name by now, and where it
- * shows the same happened by chance. */
-static int tell_moved_ends(struct tracker *t, const struct change *change)
-{
-    int r = tell_moved(t, change->from, change);
-    return r == 0 ? tell_moved(t, change->path, change) : r;
+    remote_renamed(t, moved, change->from, false);
+    return 0;
 }
 
 static int apply_rename(struct tracker *t, const struct change *change)
@@ -286,15 +254,16 @@ static int apply_rename(struct tracker *t, const struct change *change)
         look(t, &to, change, true);
     bool shows =
         from.verdict == SCOPE_INSIDE && to.verdict == SCOPE_INSIDE && to.exists && !from.exists;
+    if (shows && !from.known && !to.known && !is_dir) {
+        tracker_tell_soon(t);
+        return pending_record_peer(&t->pending, change);
+    }
     struct dir *moved = is_dir && from.known ? wd_table_child(&t->dirs, from.dir, from.name) : NULL;
-    bool unknown = !from.known && !to.known && !is_dir;
-    bool known = from.known && to.known && is_dir == (moved != NULL) &&
-                 !(moved && wd_table_is_under(to.dir, moved));
-    if (!shows || (!unknown && !known))
-        return tell_ends(t, change);
-    tracker_tell_soon(t);
-    int r = unknown ? pending_record_peer(&t->pending, change) : move(t, &from, &to, moved, change);
-    return r == 0 ? tell_moved_ends(t, change) : r;
+    if (shows && from.known && to.known && is_dir == (moved != NULL) &&
+        !(moved && wd_table_is_under(to.dir, moved)))
+        return move(t, &from, &to, moved, change);
+    int r = apply_path(t, change->from, change, false);
+    return r == 0 ? apply_path(t, change->path, change, true) : r;
 }
 
 /* Report what lies at path, which is not a directory that is watched. */

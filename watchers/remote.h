@@ -27,8 +27,8 @@ int remote_apply(struct tracker *tracker, const struct change *change);
 /* Tell and announce what was found and nobody else has announced in time (see grace.h). */
 int remote_found(struct tracker *tracker, int64_t now_ms);
 
-/* dir, which had the path `from`, has another place in the table now. maker: the member that moved
- * it; NULL: an application on this host. */
-int remote_renamed(struct tracker *tracker, struct dir *dir, const char *from, const char *maker);
+/* dir, which had the path `from`, has another place in the table now. here: an application on this
+ * host moved it. */
+void remote_renamed(struct tracker *tracker, struct dir *dir, const char *from, bool here);
 
 #endif

@@ -77,17 +77,6 @@ void scan_rearm(struct tracker *t, struct dir *dir, enum scan_source source)
     scan_enqueue(t, dir);
 }
 
-void scan_renew(struct tracker *t, struct dir *dir, enum scan_source source)
-{
-    dir->lost |= dir->wd < 0; /* no watch will show that it is another one */
-    if (t->scanning != dir) {
-        scan_rearm(t, dir, source);
-        return;
-    }
-    dir->rearm = true; /* what is being read may be the old one */
-    scan_enqueue(t, dir);
-}
-
 void scan_moved(struct tracker *t, const struct dir *moved)
 {
     for (struct dir *dir = TAILQ_FIRST(&t->scan_waiting), *next; dir; dir = next) {

@@ -36,9 +36,6 @@ void scan_report(struct tracker *tracker, struct dir *dir, bool deep, enum scan_
 /* A directory of that name was made, although one is known: see which it is. */
 void scan_rearm(struct tracker *tracker, struct dir *dir, enum scan_source source);
 
-/* The same, and what was told of it until now was of the directory that had the name before. */
-void scan_renew(struct tracker *tracker, struct dir *dir, enum scan_source source);
-
 /* moved has another path now: what could not be found below it may be found now. */
 void scan_moved(struct tracker *tracker, const struct dir *moved);
 

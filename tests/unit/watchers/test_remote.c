@@ -243,18 +243,6 @@ static void test_overtaken_by_a_rename(void **state)
     assert_null(strstr(told, "delete"));
 }
 
-/* What is to be looked at again is looked at where it lies by then. */
-static void test_found_below_a_renamed_directory(void **state)
-{
-    grace_gone(&tracker.grace, "d/gone", false, 0);
-    grace_gone(&tracker.grace, "d/twice", false, 0);
-    grace_gone(&tracker.grace, "e/twice", false, 0);
-    grace_gone(&tracker.grace, "dd/elsewhere", false, 0);
-    assert_int_equal(rename("d", "e"), 0);
-    assert_told("own rename e<d, own delete e/gone, own delete e/twice, ");
-    assert_int_equal(tracker.grace.found.count, 0);
-}
-
 /* The old directory of a name has moved, and there is another one of that name. */
 static void test_name_in_use_again(void **state)
 {
@@ -284,55 +272,6 @@ static void test_name_in_use_again(void **state)
     assert_int_equal(tracker.resyncs, 0);
 }
 
-/* The name was renamed more than once lately: the record may be of any of the directories. */
-static void test_overtaken_by_the_later_rename(void **state)
-{
-    apply(CHANGE_MODIFY, "nothing", 0);
-    assert_int_equal(rename("d", "first"), 0);
-    assert_told("delete nothing, own rename first<d, ");
-    assert_int_equal(mkdir("d", 0755), 0);
-    assert_told("own create d, ");
-    assert_int_equal(rename("d", "second"), 0);
-    assert_told("own rename second<d, ");
-    put("second/f", "");
-    elsewhere();
-    apply(CHANGE_CREATE, "d/f", 0);
-    work();
-    assert_non_null(strstr(told, "create second/f, "));
-    assert_null(strstr(told, "create d/f, "));
-    assert_null(strstr(told, "create first/f, "));
-}
-
-/* A file's rename was overtaken by one of its directory, and the directory that has the name now
- * has a file of the new name, too: the record seems to be of that. */
-static void test_overtaken_rename_seems_to_show(void **state)
-{
-    apply(CHANGE_MODIFY, "nothing", 0);
-    put("d/old", "");
-    assert_told("delete nothing, own create d/old, ");
-    assert_int_equal(rename("d", "e"), 0);
-    assert_int_equal(mkdir("d", 0755), 0);
-    put("d/new", "");
-    work();
-    told[0] = '\0';
-    assert_int_equal(rename("e/old", "e/new"), 0);
-    elsewhere();
-    apply_rename("d/old", "d/new", 0);
-    work();
-    assert_non_null(strstr(told, "delete e/old, "));
-    assert_non_null(strstr(told, "create e/new, "));
-
-    told[0] = '\0';
-    assert_int_equal(rename("e/new", "out"), 0); /* out of it and into it */
-    elsewhere();
-    assert_int_equal(unlink("d/new"), 0);
-    assert_told("own delete d/new, ");
-    apply_rename("d/new", "out", 0);
-    work();
-    assert_non_null(strstr(told, "delete e/new, "));
-    assert_non_null(strstr(told, " out"));
-}
-
 static void test_directory_removed(void **state)
 {
     assert_int_equal(rmdir("d"), 0);
@@ -358,28 +297,6 @@ static void test_directory_made_again_here(void **state)
     assert_told("create d, ");
     put("d/second", "");
     assert_told("own create d/second, ");
-    assert_int_equal(tracker.resyncs, 0);
-}
-
-/* What members told of a directory that is not watched yet is not true of the next one. */
-static void test_directory_replaced_before_it_is_watched(void **state)
-{
-    assert_int_equal(mkdir("n", 0755), 0);
-    put("n/old", "");
-    elsewhere();
-    apply(CHANGE_CREATE, "n", CHANGE_IS_DIR);
-    apply(CHANGE_CREATE, "n/old", 0);
-    assert_int_equal(rename("n", "m"), 0);
-    assert_int_equal(mkdir("n", 0755), 0);
-    put("n/new", "");
-    elsewhere();
-    apply_rename("n", "m", CHANGE_IS_DIR);
-    work();
-    const char *gone = strstr(told, "delete n, ");
-    assert_non_null(gone);
-    assert_null(strstr(gone, "create n/old, "));
-    assert_non_null(strstr(gone, "create n/new, "));
-    assert_non_null(strstr(told, "create m/old, "));
     assert_int_equal(tracker.resyncs, 0);
 }
 
@@ -451,13 +368,9 @@ int main(void)
         TEST(test_directory_renamed),
         TEST(test_written_behind_a_rename),
         TEST(test_overtaken_by_a_rename),
-        TEST(test_overtaken_by_the_later_rename),
-        TEST(test_overtaken_rename_seems_to_show),
-        TEST(test_found_below_a_renamed_directory),
         TEST(test_name_in_use_again),
         TEST(test_directory_removed),
         TEST(test_directory_made_again_here),
-        TEST(test_directory_replaced_before_it_is_watched),
         TEST(test_directory_gone_again),
         TEST(test_resync),
         TEST(test_too_many_directories),
