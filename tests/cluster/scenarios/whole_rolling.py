@@ -54,8 +54,11 @@ class Deployment:
 
     def told(self, web, processor, since=()):
         """The feed of one release's task has what a task of the other one published."""
-        wanted = {f"out/{n}" for n in self.services.said("processed", processor)} - {f"out/{n}" for n in since}
-        check(wanted, f"{processor} published nothing that {web} could have been told of")
+        def published():
+            return {f"out/{n}" for n in self.services.said("processed", processor)} - {f"out/{n}" for n in since}
+        # which processor has an upload is chance: the other one may have had all so far
+        self.services.until(published, 60, f"{processor} publishes something that {web} can be told of")
+        wanted = published()
         self.services.until(lambda: wanted <= {e.get("path") for e in self.services.events(web)}, 30,
                             f"{web} is told of what {processor} published")
 
